@@ -1,0 +1,368 @@
+"""What the processes of one node say to each other: requests, answers, and the two interfaces behind them.
+
+The validator and the executor each serve one Unix socket (`network.ipc`). A request is one tagged struct below,
+encoded; its answer is the type named beside it. The gateway is written against the two Protocols only, so its
+tests hand it fakes and the node hands it sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ledger.types import BlockRecord, Genesis, ValidatorSet
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Admission(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one submitted transaction.
+
+    `code`: "accepted"; "known" (pending or sealed already: the first outcome stands); or a rejection:
+    "malformed", "too_large", "wrong_chain", "bad_signature", "expired", "too_far", "gas_limit", "busy".
+    """
+
+    code: str
+    transaction_id: bytes  # empty when the bytes are malformed
+    message: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the transaction is on its way, or has been sealed already."""
+        return self.code in ("accepted", "known")
+
+
+class PeerStatus(msgspec.Struct, frozen=True, array_like=True):
+    """One other member as this node sees it. Heights are what it last reported, 0 before that."""
+
+    member: int
+    name: str
+    connected: bool
+    view: int
+    sealed_height: int
+    round_trip_ms: float
+
+
+class NodeStatus(msgspec.Struct, frozen=True, array_like=True):
+    """How the validator stands. `halted` is the diagnosis after a divergence or a storage fault, else empty."""
+
+    version: str
+    network: str
+    chain_id: bytes
+    member: int
+    name: str
+    view: int
+    primary: int
+    changing_view: bool
+    sealed_height: int
+    executed_height: int
+    sealed_hash: bytes
+    state_root: bytes
+    sealed_time_ms: int
+    mempool_transactions: int
+    mempool_bytes: int
+    halted: str
+    peers: tuple[PeerStatus, ...]
+    started_ms: int
+    counters: dict[str, int]
+
+
+class TransactionRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A transaction as this node knows it: "pending" (no receipt, height 0) or "sealed"."""
+
+    state: str
+    raw: bytes
+    receipt: bytes
+    height: int
+    index: int
+
+
+class AccountEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One transaction that an account sent."""
+
+    height: int
+    index: int
+    transaction_id: bytes
+
+
+class ViewOutcome(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a view call at a sealed height. `code` is "ok" or a stable error code; `value` is encoded."""
+
+    code: str
+    message: str
+    line: int
+    value: bytes
+    gas_used: int
+    height: int
+
+
+class MethodInterface(msgspec.Struct, frozen=True, array_like=True):
+    """A method of a contract: `kind` is "init", "call" or "view"; parameters are (name, type as written)."""
+
+    name: str
+    kind: str
+    parameters: tuple[tuple[str, str], ...]
+    returns: str
+    doc: str
+
+
+class ContractInfo(msgspec.Struct, frozen=True, array_like=True):
+    """A deployed contract. `source` is empty in listings. `owner` is the deployer's public key, empty for system ones."""
+
+    name: str
+    code_hash: bytes
+    owner: bytes
+    height: int
+    version: int
+    source: str
+    doc: str
+    methods: tuple[MethodInterface, ...]
+    state: tuple[tuple[str, str], ...]
+    events: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+class StateAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """A state value at a height with its proof. `present` is False for a proven absence (`value` is empty then)."""
+
+    key: bytes
+    present: bool
+    value: bytes
+    proof: bytes
+    height: int
+    state_root: bytes
+
+
+class ExecutorStatus(msgspec.Struct, frozen=True, array_like=True):
+    """How the executor stands. `sandbox` names the protections that are in force."""
+
+    height: int
+    state_root: bytes
+    contracts: int
+    sandbox: tuple[str, ...]
+
+
+class ExecutionOutcome(msgspec.Struct, frozen=True, array_like=True):
+    """What executing one ordered batch gave. `executed` indexes the batch's transactions; the rest were skipped.
+
+    `returned` are the indexes that did not fit the block's gas: they go back to the mempool.
+    """
+
+    height: int
+    executed: tuple[int, ...]
+    returned: tuple[int, ...]
+    receipts: tuple[bytes, ...]
+    transactions_root: bytes
+    receipts_root: bytes
+    state_root: bytes
+    gas_used: int
+
+
+# ── requests to the validator ─────────────────────────────────────────────────────────────────────
+
+
+class ValidatorRequest(msgspec.Struct, frozen=True, array_like=True):
+    """Base of what a gateway may ask the validator."""
+
+
+class Submit(ValidatorRequest, frozen=True, array_like=True, tag="submit"):
+    """-> list[Admission], in the order of `raw` (canonical signed transactions)."""
+
+    raw: tuple[bytes, ...]
+
+
+class GetStatus(ValidatorRequest, frozen=True, array_like=True, tag="status"):
+    """-> NodeStatus"""
+
+
+class GetGenesis(ValidatorRequest, frozen=True, array_like=True, tag="genesis"):
+    """-> Genesis"""
+
+
+class GetValidators(ValidatorRequest, frozen=True, array_like=True, tag="validators"):
+    """-> ValidatorSet of the current epoch"""
+
+
+class GetBlocks(ValidatorRequest, frozen=True, array_like=True, tag="blocks"):
+    """-> list[BlockRecord] of sealed heights first..last that exist, at most 64. `light` drops bodies and receipts."""
+
+    first: int
+    last: int
+    light: bool = False
+
+
+class GetBlockByHash(ValidatorRequest, frozen=True, array_like=True, tag="block_by_hash"):
+    """-> BlockRecord | None"""
+
+    hash: bytes
+
+
+class GetTransaction(ValidatorRequest, frozen=True, array_like=True, tag="transaction"):
+    """-> TransactionRecord | None"""
+
+    transaction_id: bytes
+
+
+class GetAccount(ValidatorRequest, frozen=True, array_like=True, tag="account"):
+    """-> list[AccountEntry], newest first, below (before_height, before_index) where given, at most `limit`."""
+
+    public_key: bytes
+    before_height: int
+    before_index: int
+    limit: int
+
+
+class Subscribe(ValidatorRequest, frozen=True, array_like=True, tag="subscribe"):
+    """-> sealed height; from then on each sealed block is pushed as an encoded BlockRecord. A slow reader is cut off."""
+
+
+AnyValidatorRequest = (
+    Submit
+    | GetStatus
+    | GetGenesis
+    | GetValidators
+    | GetBlocks
+    | GetBlockByHash
+    | GetTransaction
+    | GetAccount
+    | Subscribe
+)
+
+# ── requests to the executor ──────────────────────────────────────────────────────────────────────
+
+
+class Execute(msgspec.Struct, frozen=True, array_like=True, tag="execute"):
+    """Only from the validator. -> ExecutionOutcome. `height` must be the executor's height plus one."""
+
+    height: int
+    time_ms: int
+    transactions: tuple[bytes, ...]
+
+
+class MarkSealed(msgspec.Struct, frozen=True, array_like=True, tag="sealed"):
+    """Only from the validator: reads may serve heights up to this one, versions below may be pruned. -> None"""
+
+    height: int
+
+
+class GetExecutorStatus(msgspec.Struct, frozen=True, array_like=True, tag="executor_status"):
+    """-> ExecutorStatus"""
+
+
+class View(msgspec.Struct, frozen=True, array_like=True, tag="view"):
+    """-> ViewOutcome. `args` encodes the argument list; height None means the last sealed."""
+
+    contract: str
+    method: str
+    args: bytes
+    sender: bytes
+    height: int | None = None
+
+
+class GetContracts(msgspec.Struct, frozen=True, array_like=True, tag="contracts"):
+    """-> list[ContractInfo] without source"""
+
+
+class GetContract(msgspec.Struct, frozen=True, array_like=True, tag="contract"):
+    """-> ContractInfo | None"""
+
+    name: str
+
+
+class GetState(msgspec.Struct, frozen=True, array_like=True, tag="state"):
+    """-> StateAnswer for `contract`'s state variable `path[0]` with Map keys `path[1:]`, as encoded list of values."""
+
+    contract: str
+    path: bytes
+    height: int | None = None
+
+
+class KnownSenders(msgspec.Struct, frozen=True, array_like=True, tag="known_senders"):
+    """-> list[bool]: which of these keys may send transactions at the last sealed height."""
+
+    public_keys: tuple[bytes, ...]
+
+
+AnyExecutorRequest = (
+    Execute | MarkSealed | GetExecutorStatus | View | GetContracts | GetContract | GetState | KnownSenders
+)
+
+
+# ── what the gateway is written against ───────────────────────────────────────────────────────────
+
+
+class NodeUnavailable(Exception):
+    """The process behind an interface does not answer; the message says which and for how long."""
+
+
+class ValidatorApi(Protocol):
+    """The validator as the gateway sees it. Every method may raise `NodeUnavailable`."""
+
+    async def submit(self, raw: Sequence[bytes]) -> list[Admission]:
+        """Hand over canonical signed transactions; one admission each, in order."""
+        ...
+
+    async def status(self) -> NodeStatus:
+        """How the node stands."""
+        ...
+
+    async def genesis(self) -> Genesis:
+        """The network's genesis."""
+        ...
+
+    async def validators(self) -> ValidatorSet:
+        """The validators of the current epoch."""
+        ...
+
+    async def blocks(self, first: int, last: int, light: bool = False) -> list[BlockRecord]:
+        """Sealed blocks first..last (at most 64), ascending."""
+        ...
+
+    async def block_by_hash(self, block_hash: bytes) -> BlockRecord | None:
+        """One sealed block."""
+        ...
+
+    async def transaction(self, transaction_id: bytes) -> TransactionRecord | None:
+        """A pending or sealed transaction, None where unknown here."""
+        ...
+
+    async def account(
+        self, public_key: bytes, before_height: int, before_index: int, limit: int
+    ) -> list[AccountEntry]:
+        """Sealed transactions of a sender, newest first."""
+        ...
+
+    def sealed_blocks(self) -> AsyncIterator[BlockRecord]:
+        """Every block sealed from now on, in height order. Ends with `NodeUnavailable` when the link is lost."""
+        ...
+
+
+class ExecutorApi(Protocol):
+    """The executor as the gateway sees it. Every method may raise `NodeUnavailable`."""
+
+    async def status(self) -> ExecutorStatus:
+        """How the executor stands."""
+        ...
+
+    async def view(
+        self, contract: str, method: str, args: bytes, sender: bytes, height: int | None = None
+    ) -> ViewOutcome:
+        """Run a view on sealed state."""
+        ...
+
+    async def contracts(self) -> list[ContractInfo]:
+        """All contracts, without source."""
+        ...
+
+    async def contract(self, name: str) -> ContractInfo | None:
+        """One contract, with source and interface."""
+        ...
+
+    async def state(self, contract: str, path: bytes, height: int | None = None) -> StateAnswer:
+        """A state value, or its absence, with proof."""
+        ...
+
+    async def known_senders(self, public_keys: Sequence[bytes]) -> list[bool]:
+        """Which keys may send."""
+        ...
