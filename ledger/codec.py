@@ -82,14 +82,9 @@ def _wrap_big_integers(value: Any, depth: int) -> Any:
             return value
         if value.bit_length() > INTEGER_BITS_MAX:
             raise Malformed(f"an integer of {value.bit_length()} bits is outside {INTEGER_BITS_MAX} bits")
-        return msgspec.msgpack.Ext(
-            EXT_BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
-        )
+        return msgspec.msgpack.Ext(EXT_BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
     if isinstance(value, list | tuple):
         return [_wrap_big_integers(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {
-            _wrap_big_integers(key, depth + 1): _wrap_big_integers(item, depth + 1)
-            for key, item in value.items()
-        }
+        return {_wrap_big_integers(key, depth + 1): _wrap_big_integers(item, depth + 1) for key, item in value.items()}
     return value

@@ -327,9 +327,7 @@ class ValidatorApi(Protocol):
         """A pending or sealed transaction, None where unknown here."""
         ...
 
-    async def account(
-        self, public_key: bytes, before_height: int, before_index: int, limit: int
-    ) -> list[AccountEntry]:
+    async def account(self, public_key: bytes, before_height: int, before_index: int, limit: int) -> list[AccountEntry]:
         """Sealed transactions of a sender, newest first."""
         ...
 
