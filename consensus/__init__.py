@@ -1,0 +1,9 @@
+"""In what order: PBFT as a pure state machine. One event in, a list of actions out.
+
+Imports only `ledger`. No I/O, no clock, no randomness, no iteration over sets, integers only.
+"""
+
+from consensus import actions, events
+from consensus.standing import PeerView, Tip
+
+__all__ = ["PeerView", "Tip", "actions", "events"]

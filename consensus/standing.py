@@ -1,0 +1,23 @@
+"""Where a replica, or a peer as it reports itself, stands. Plain data; knows no message and no rule."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.types import Seal
+
+
+class Tip(msgspec.Struct, frozen=True):
+    """The highest block that this node holds, sealed, and has executed. Height 0 is genesis, the only one without a seal."""
+
+    height: int
+    header_hash: bytes
+    time_ms: int
+    seal: Seal | None
+
+
+class PeerView(msgspec.Struct, frozen=True):
+    """What one other member last reported of itself: zeroes before its first STATUS."""
+
+    view: int
+    sealed_height: int
