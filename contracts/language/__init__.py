@@ -1,0 +1,1 @@
+"""The contract language: checked, compiled to closures, metered."""
