@@ -5,11 +5,17 @@ msgpack, written by `msgspec`; what decodes but does not encode back to the very
 over these bytes, so two nodes that read the same value must hold the same bytes. This module knows no
 type of the ledger; `ledger.types` does.
 
-Integers outside 64 bits travel as msgpack extension 1: two's complement, big-endian, as short as possible.
+A plain value is None, bool, an integer within 256 bits, str, bytes, a list or tuple of values, or a dict from str
+to values, nested at most `DEPTH_MAX` deep. Floats, timestamps and sets have no place in it. Integers outside 64 bits
+travel as msgpack extension 1: two's complement, big-endian, as short as possible.
+
+A verdict depends on the bytes alone. Should the host's own stack be too short to reach it, `RecursionError` says so:
+that is a fault of this process, and never means that the bytes are wrong.
 """
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -20,26 +26,30 @@ T = TypeVar("T")
 
 EXT_BIG_INT = 1
 INTEGER_BITS_MAX = 256
+DEPTH_MAX = 64  # lists and maps within each other
 _INT64_MIN = -(1 << 63)
 _UINT64_MAX = (1 << 64) - 1
-_DEPTH_MAX = 64
+_SCALARS = frozenset({NoneType, bool, int, str, bytes})
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+_any_decoder = msgspec.msgpack.Decoder()
+_STACK_PROBE = b"\x91" * (2 * DEPTH_MAX) + b"\xc0"
 
 
 def encode(value: object) -> bytes:
-    """The one encoding of `value` (structs, None, bool, int within 256 bits, str, bytes, list, tuple, dict).
-
-    Raises `Malformed` for what has no encoding: floats by themselves encode, but no type of the ledger has one.
-    """
+    """The one encoding of a plain value or a struct. Raises `Malformed` for what has none."""
+    _check_plain(value, 0)
     try:
         return _encoder.encode(value)
     except OverflowError:
         pass
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise Malformed(f"no encoding for this value: {error}") from None
-    return _encoder.encode(_wrap_big_integers(value, 0))
+    try:
+        return _encoder.encode(_wrap_big_integers(value))
+    except OverflowError:
+        raise Malformed("an integer in a struct is outside 64 bits") from None
 
 
 @overload
@@ -56,11 +66,37 @@ def decode(data: bytes, kind: Any = Any) -> Any:
         if decoder is None:
             decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind, ext_hook=_read_extension)
         value = decoder.decode(data)
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-        raise Malformed(f"not a {getattr(kind, '__name__', 'value')}: {error}") from None
+    except RecursionError:
+        _blame_the_host_if_it_is_at_fault()
+        raise Malformed(f"nested deeper than {DEPTH_MAX}") from None
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+        raise Malformed(f"not a {_name_of(kind)}: {error}") from None
     if encode(value) != data:
-        raise NotCanonical(f"not the canonical encoding of a {getattr(kind, '__name__', 'value')}")
+        raise NotCanonical(f"not the canonical encoding of a {_name_of(kind)}")
     return value
+
+
+def _check_plain(value: Any, depth: int) -> None:
+    """Raise `Malformed` unless `value` is a plain value. Structs may stand in it: their own types check them."""
+    kind = type(value)
+    if kind in _SCALARS or isinstance(value, msgspec.Struct):
+        return
+    if kind is not list and kind is not tuple and kind is not dict:
+        raise Malformed(f"no encoding for this value: a {kind.__name__} is not a plain value")
+    if depth == DEPTH_MAX:
+        raise Malformed(f"nested deeper than {DEPTH_MAX}")
+    for item in value.values() if kind is dict else value:
+        if type(item) not in _SCALARS:
+            _check_plain(item, depth + 1)
+
+
+def _blame_the_host_if_it_is_at_fault() -> None:
+    """Raise `RecursionError` when a value of allowed depth would not decode here either."""
+    _any_decoder.decode(_STACK_PROBE)
+
+
+def _name_of(kind: Any) -> str:
+    return "value" if kind is Any else getattr(kind, "__name__", "value")
 
 
 def _read_extension(code: int, data: memoryview) -> int:
@@ -71,20 +107,16 @@ def _read_extension(code: int, data: memoryview) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
-def _wrap_big_integers(value: Any, depth: int) -> Any:
-    """A copy of `value` with every integer outside 64 bits as an extension."""
-    if depth > _DEPTH_MAX:
-        raise Malformed(f"nested deeper than {_DEPTH_MAX}")
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        if _INT64_MIN <= value <= _UINT64_MAX:
-            return value
+def _wrap_big_integers(value: Any) -> Any:
+    """A copy of the checked plain `value` with every integer outside 64 bits as an extension."""
+    kind = type(value)
+    if kind is int and not _INT64_MIN <= value <= _UINT64_MAX:
         if value.bit_length() > INTEGER_BITS_MAX:
             raise Malformed(f"an integer of {value.bit_length()} bits is outside {INTEGER_BITS_MAX} bits")
-        return msgspec.msgpack.Ext(EXT_BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-    if isinstance(value, list | tuple):
-        return [_wrap_big_integers(item, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {_wrap_big_integers(key, depth + 1): _wrap_big_integers(item, depth + 1) for key, item in value.items()}
+        magnitude = value if value >= 0 else ~value
+        return msgspec.msgpack.Ext(EXT_BIG_INT, value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True))
+    if kind is list or kind is tuple:
+        return [_wrap_big_integers(item) for item in value]
+    if kind is dict:
+        return {key: _wrap_big_integers(item) for key, item in value.items()}
     return value
