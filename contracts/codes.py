@@ -12,11 +12,10 @@ OK: Final = "ok"  # it succeeded, and its writes and events hold
 
 # ── refused before a line of the contract ran ─────────────────────────────────────────────────────
 UNKNOWN_SENDER: Final = "unknown_sender"  # the sender is no account of this network
-NOT_PERMITTED: Final = "not_permitted"  # the sender's roles, or its ownership, do not allow this
+NOT_PERMITTED: Final = "not_permitted"  # the sender's roles do not allow this, or a view tried to write
 UNKNOWN_CONTRACT: Final = "unknown_contract"  # no contract has this name
 UNKNOWN_METHOD: Final = "unknown_method"  # the contract has no public method of this name, or not of this kind
 BAD_ARGUMENTS: Final = "bad_arguments"  # too few, too many, or of another type than declared
-READ_ONLY: Final = "read_only"  # a write, an event or a call method where only reading is allowed
 
 # ── the contract said no ──────────────────────────────────────────────────────────────────────────
 FAILED: Final = "failed"  # `require` or `raise Error`; the message is the contract's own text
@@ -50,7 +49,6 @@ ALL: Final = frozenset(
         UNKNOWN_CONTRACT,
         UNKNOWN_METHOD,
         BAD_ARGUMENTS,
-        READ_ONLY,
         FAILED,
         ARITHMETIC,
         BAD_VALUE,

@@ -8,7 +8,7 @@ It knows nothing of values, gas or the state.
     name    = one byte of length, then that many bytes of ASCII
     element = tag, then   bool: 00 or 01
                           int:  80 + n (or 80 - n below zero), then n bytes of magnitude (complemented below zero)
-                          bytes, str (as UTF-8): the bytes with 00 written as 00 FF, then 00
+                          bytes, str (as UTF-8): the bytes with 00 written as 00 FF, then STOP = 00 01
     END     = 00, below every tag: a shorter tuple comes before a longer one
 
 Elements of different types sort bool, int, bytes, str. Nothing is normalised: two strings are the same key only
@@ -17,7 +17,7 @@ when they are the same code points.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from contracts import codes
 
@@ -29,6 +29,7 @@ ELEMENTS_MAX: Final = 8  # the deepest nesting of Maps, and then some
 
 _INTEGER_BYTES_MAX: Final = 32
 _END: Final = b"\x00"
+_STOP: Final = b"\x00\x01"
 _ESCAPED_ZERO: Final = b"\x00\xff"
 _BOOL, _INT, _BYTES, _STR = 0x01, 0x02, 0x03, 0x04
 _FALSE, _TRUE = bytes([_BOOL, 0]), bytes([_BOOL, 1])
@@ -116,18 +117,25 @@ def _element(value: Element) -> bytes:
     """One element, by its exact type: a subclass of int or str is none of ours."""
     kind = type(value)
     if kind is str:
-        try:
-            data = value.encode()  # type: ignore[union-attr]  # `kind` is str
-        except UnicodeEncodeError:
-            raise BadKey(codes.BAD_VALUE, "a lone surrogate cannot be part of a key") from None
-        return b"\x04" + (data.replace(b"\x00", _ESCAPED_ZERO) if b"\x00" in data else data) + _END
+        return b"\x04" + _escaped(_utf8(cast(str, value))) + _STOP
     if kind is int:
-        return _integer(value)  # type: ignore[arg-type]  # `kind` is int
+        return _integer(cast(int, value))
     if kind is bytes:
-        return b"\x03" + value.replace(b"\x00", _ESCAPED_ZERO) + _END  # type: ignore[union-attr]  # `kind` is bytes
+        return b"\x03" + _escaped(cast(bytes, value)) + _STOP
     if kind is bool:
         return _TRUE if value else _FALSE
     raise BadKey(codes.BAD_TYPE, "a key is made of str, int, bytes and bool")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise BadKey(codes.BAD_VALUE, "a lone surrogate cannot be part of a key") from None
+
+
+def _escaped(data: bytes) -> bytes:
+    return data.replace(b"\x00", _ESCAPED_ZERO) if b"\x00" in data else data
 
 
 def _integer(value: int) -> bytes:
@@ -173,9 +181,12 @@ def _read_escaped(encoded: bytes, position: int) -> tuple[bytes, int]:
         if zero < 0:
             raise ValueError("not a state key: an element is cut short")
         parts.append(encoded[position:zero])
-        if encoded[zero + 1 : zero + 2] != b"\xff":
-            return b"\x00".join(parts), zero + 1
         position = zero + 2
+        follower = encoded[zero + 1 : position]
+        if follower == b"\x01":
+            return b"\x00".join(parts), position
+        if follower != b"\xff":
+            raise ValueError("not a state key: a zero byte is neither escaped nor a stop")
 
 
 def _read_integer(encoded: bytes, position: int) -> tuple[int, int]:

@@ -105,6 +105,20 @@ def test_no_key_is_the_beginning_of_another(left, right):
     assert same or not state_key(*left).startswith(state_key(*right))
 
 
+@given(keys, keys)
+def test_a_scan_prefix_is_met_by_the_keys_that_begin_with_its_elements_and_no_others(prefix, key):
+    def typed(elements):
+        return [(type(element), element) for element in elements]
+
+    begins = typed(key)[: len(prefix)] == typed(prefix)
+    assert state_key("t", "m", key).startswith(scan_prefix("t", "m", prefix)) == begins
+
+
+def test_a_scan_prefix_is_not_met_by_a_longer_text_that_goes_on_with_a_zero():
+    assert not state_key("t", "m", ("a\0b",)).startswith(scan_prefix("t", "m", ("a",)))
+    assert state_key("t", "m", ("a", "b")).startswith(scan_prefix("t", "m", ("a",)))
+
+
 @given(st.lists(integers, max_size=20))
 def test_integer_keys_sort_as_integers(values):
     assert sorted(values) == sorted(values, key=lambda value: state_key("t", "m", (value,)))
