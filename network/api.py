@@ -246,6 +246,10 @@ class MarkSealed(msgspec.Struct, frozen=True, array_like=True, tag="sealed"):
     height: int
 
 
+class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
+    """Only from the validator: the state contradicts the block store. -> None; it is deleted, and the executor ends."""
+
+
 class GetExecutorStatus(msgspec.Struct, frozen=True, array_like=True, tag="executor_status"):
     """-> ExecutorStatus"""
 
@@ -285,7 +289,7 @@ class KnownSenders(msgspec.Struct, frozen=True, array_like=True, tag="known_send
 
 
 AnyExecutorRequest = (
-    Execute | MarkSealed | GetExecutorStatus | View | GetContracts | GetContract | GetState | KnownSenders
+    Execute | MarkSealed | Forget | GetExecutorStatus | View | GetContracts | GetContract | GetState | KnownSenders
 )
 
 

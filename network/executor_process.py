@@ -1,0 +1,144 @@
+"""The executor process: contracts and the state, behind one Unix socket. No key, no network, bounded memory.
+
+It runs what the validator orders and answers views and state reads of gateways. Its state is derived: losing it
+costs a replay, never data. `python -m network.executor_process` is started by `quorate start`, not by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from contracts.engine import Engine
+from ledger.errors import LedgerError
+from ledger.genesis import load_genesis
+from ledger.state import State
+from network import sandbox
+from network.api import (
+    AnyExecutorRequest,
+    ContractInfo,
+    Execute,
+    ExecutionOutcome,
+    ExecutorStatus,
+    Forget,
+    GetContract,
+    GetContracts,
+    GetExecutorStatus,
+    GetState,
+    KnownSenders,
+    MarkSealed,
+    MethodInterface,
+    StateAnswer,
+    View,
+    ViewOutcome,
+)
+from network.ipc import Connection, Server
+from network.lifeline import StopSignal, run, set_up_logging
+
+log = logging.getLogger("quorate.executor")
+
+_decoder = msgspec.msgpack.Decoder(AnyExecutorRequest)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class ExecutorService:
+    """One engine, one request at a time: the socket's answers come in the order of the work."""
+
+    def __init__(self, engine: Engine, protections: tuple[str, ...], forget: asyncio.Event) -> None:
+        self._engine = engine
+        self._protections = protections
+        self._forget = forget
+
+    async def handle(self, _connection: Connection, payload: bytes) -> bytes:
+        """The encoded answer to an encoded request."""
+        return _encode(self._answer(_decoder.decode(payload)))
+
+    def _answer(self, request: AnyExecutorRequest) -> Any:
+        engine = self._engine
+        match request:
+            case Execute(height, time_ms, transactions):
+                outcome = engine.execute(height, time_ms, transactions)
+                return ExecutionOutcome(*(getattr(outcome, name) for name in ExecutionOutcome.__struct_fields__))
+            case MarkSealed(height):
+                engine.mark_sealed(height)
+                return None
+            case Forget():
+                self._forget.set()
+                return None
+            case GetExecutorStatus():
+                return ExecutorStatus(engine.height, engine.root, len(engine.contracts()), self._protections)
+            case View(contract, method, args, sender, height):
+                view = engine.view(contract, method, args, sender, height)
+                return ViewOutcome(*(getattr(view, name) for name in ViewOutcome.__struct_fields__))
+            case GetContracts():
+                return [_contract_info(each) for each in engine.contracts()]
+            case GetContract(name):
+                found = engine.contract(name)
+                return None if found is None else _contract_info(found)
+            case GetState(contract, path, height):
+                value = engine.state_value(contract, path, height)
+                return StateAnswer(*(getattr(value, name) for name in StateAnswer.__struct_fields__))
+            case KnownSenders(public_keys):
+                return engine.known_senders(public_keys)
+
+
+def _contract_info(found: Any) -> ContractInfo:
+    fields = {name: getattr(found, name) for name in ContractInfo.__struct_fields__}
+    fields["methods"] = tuple(
+        MethodInterface(*(getattr(method, name) for name in MethodInterface.__struct_fields__))
+        for method in found.methods
+    )
+    return ContractInfo(**fields)
+
+
+async def serve(socket_path: Path, state_path: Path, genesis_path: Path) -> int:
+    """Open the state and answer until told to stop, or until the parent is gone."""
+    genesis = load_genesis(genesis_path)
+    protections = sandbox.enter()
+    state = State.open(state_path)
+    engine = Engine(state, genesis)
+    engine.initialise()
+    forget = asyncio.Event()
+    server = Server(socket_path, ExecutorService(engine, protections, forget).handle)
+    await server.start()
+    log.info("serving at height %d, protections: %s", engine.height, ", ".join(protections) or "none")
+    gc.collect()
+    gc.freeze()
+    stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
+    forgotten = asyncio.create_task(forget.wait())
+    await asyncio.wait((stop, forgotten), return_when=asyncio.FIRST_COMPLETED)
+    await server.close()
+    state.close()
+    if forget.is_set():
+        log.warning("deleting the state, as told: it is rebuilt from the blocks")
+        shutil.rmtree(state_path)
+    for task in (stop, forgotten):
+        task.cancel()
+    return 0
+
+
+def main() -> int:
+    """Entry point of `python -m network.executor_process`."""
+    parser = argparse.ArgumentParser(prog="quorate-executor", description="Started by `quorate start`.")
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--genesis", type=Path, required=True)
+    parser.add_argument("--log-level", default="info")
+    arguments = parser.parse_args()
+    set_up_logging("executor", arguments.log_level)
+    try:
+        return run(serve(arguments.socket, arguments.state, arguments.genesis))
+    except LedgerError as error:
+        log.error("%s", error)
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

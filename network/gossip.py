@@ -1,0 +1,78 @@
+"""Spreads the transactions that this node accepted from its own clients to every other validator, in batches.
+
+Members form a full mesh, so nothing is passed on: whoever accepted a transaction sends it to all. What a lost
+connection swallowed is sent again when that peer returns, and while it still waits after a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from network.wire import Transactions, peer_frame, split_gossip
+
+LINGER_S = 0.004
+AGAIN_AFTER_S = 3.0
+OWN_PENDING_MAX = 50_000
+
+
+class Gossip:
+    """`broadcast(frame)` and `send(member, frame)` belong to the mesh; `pending(hash)` says whether one still waits."""
+
+    def __init__(
+        self,
+        *,
+        broadcast: Callable[[bytes], None],
+        send: Callable[[int, bytes], object],
+        get: Callable[[bytes], bytes | None],
+    ) -> None:
+        self._broadcast = broadcast
+        self._send = send
+        self._get = get
+        self._fresh: list[bytes] = []
+        self._own: OrderedDict[bytes, float] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def spread(self, accepted: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send these (hash, raw) to everybody, a few milliseconds later, together with what else comes."""
+        now = asyncio.get_running_loop().time()
+        for transaction_hash, raw in accepted:
+            self._fresh.append(raw)
+            self._own[transaction_hash] = now
+        while len(self._own) > OWN_PENDING_MAX:
+            self._own.popitem(last=False)
+        if self._timer is None and self._fresh:
+            self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._flush)
+
+    def on_connected(self, member: int) -> None:
+        """A peer is back: it gets what still waits here."""
+        raws = [raw for raw in (self._get(each) for each in self._own) if raw is not None]
+        for part in split_gossip(raws):
+            self._send(member, peer_frame(Transactions(part)))
+
+    def tick(self) -> None:
+        """Called once a second: forget what is done, send again what waits for long."""
+        now = asyncio.get_running_loop().time()
+        again: list[bytes] = []
+        for transaction_hash, since in list(self._own.items()):
+            raw = self._get(transaction_hash)
+            if raw is None:
+                del self._own[transaction_hash]
+            elif now - since > AGAIN_AFTER_S:
+                self._own[transaction_hash] = now
+                again.append(raw)
+        for part in split_gossip(again):
+            self._broadcast(peer_frame(Transactions(part)))
+
+    def close(self) -> None:
+        """Send what lingers, and stop."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._flush()
+
+    def _flush(self) -> None:
+        self._timer = None
+        fresh, self._fresh = self._fresh, []
+        for part in split_gossip(fresh):
+            self._broadcast(peer_frame(Transactions(part)))

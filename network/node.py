@@ -1,0 +1,144 @@
+"""One node: the validator in this process, the executor and the gateway beside it, started and watched.
+
+`run` is what `quorate start` does. It checks everything that can be wrong before anything is started, says what to do
+about it, and returns an exit code. It assembles and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ledger.crypto import SigningKey
+from ledger.errors import GenesisError, KeyFileError, LedgerError
+from ledger.genesis import load_genesis
+from ledger.keys import load_signing_key
+from ledger.lock import DirectoryLock
+from ledger.types import Genesis
+from network.api import NodeUnavailable
+from network.config import NodeConfig
+from network.lifeline import StopSignal, set_up_logging
+from network.lifeline import run as run_loop
+from network.links import LinkError
+from network.paths import NodePaths
+from network.supervisor import Child, ChildSpec
+from network.validator import ValidatorNode
+
+log = logging.getLogger("quorate.node")
+
+EXIT_OK = 0
+EXIT_UNUSABLE = 2  # something is wrong with what the node was given; starting it again changes nothing
+EXIT_FAILED = 1
+
+_CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
+
+
+def run(config: NodeConfig) -> int:
+    """Run a node until it is told to stop. 0 after a clean stop, 2 when it cannot run as configured."""
+    set_up_logging("validator", config.node.log_level)
+    try:
+        with DirectoryLock(config.data_directory):
+            return run_loop(_run(config))
+    except (LedgerError, LinkError, NodeUnavailable) as error:
+        print(f"quorate: {error}", file=sys.stderr)  # noqa: T201 - the last word of a command
+        return EXIT_UNUSABLE
+
+
+async def _run(config: NodeConfig) -> int:
+    genesis, key, member = check(config)
+    paths = NodePaths(config.data_directory)
+    paths.run.mkdir(mode=0o700, exist_ok=True)
+    executor = Child(_executor_spec(config, paths))
+    gateway = Child(_gateway_spec(config)) if config.gateway.enabled else None
+    stop = StopSignal(follow_parent=False)
+    node = ValidatorNode(config, genesis, key, member, executor)
+    await executor.start()
+    if gateway is not None:
+        await gateway.start()
+    try:
+        await node.start()
+        gc.collect()
+        gc.freeze()
+        return await _until_something_ends(node, stop, [child for child in (executor, gateway) if child])
+    finally:
+        if gateway is not None:
+            await gateway.stop()
+        await node.stop()
+        await executor.stop()
+
+
+async def _until_something_ends(node: ValidatorNode, stop: StopSignal, children: list[Child]) -> int:
+    stopping = asyncio.create_task(stop.wait())
+    failing = asyncio.create_task(node.wait())
+    unfit = [child.unfit for child in children]
+    try:
+        await asyncio.wait((stopping, failing, *unfit), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (stopping, failing):
+            task.cancel()
+    for future in unfit:
+        if future.done() and not future.cancelled():
+            log.error("%s", future.result())
+            return EXIT_UNUSABLE
+    if stop.reason:
+        log.info("stopping: %s", stop.reason)
+        return EXIT_OK
+    return EXIT_FAILED
+
+
+def check(config: NodeConfig) -> tuple[Genesis, SigningKey, int]:
+    """Everything that can be known to be wrong before starting. Raises a `LedgerError` that says what to do."""
+    genesis = load_genesis(config.genesis_path)
+    key = load_signing_key(config.validator_key_path, config.passphrase(os.environ))
+    member = genesis.validators.index_of(key.public_key)
+    names = ", ".join(each.name for each in genesis.validators.members)
+    if member is None:
+        raise KeyFileError(
+            f"the key in {config.validator_key_path} ({key.public_key.hex()[:16]}...) belongs to no validator of "
+            f"{config.genesis_path}; its validators are: {names}"
+        )
+    validator = genesis.validators.members[member]
+    if validator.name != config.node.name:
+        raise KeyFileError(
+            f"{config.path} says that this node is {config.node.name!r}, but its key is that of {validator.name!r}"
+        )
+    for peer in config.peers:
+        if all(peer.name != each.name for each in genesis.validators.members):
+            raise GenesisError(f"{config.path} names a peer {peer.name!r}, which is no validator; they are: {names}")
+    _check_certificate(config, validator.tls_certificate)
+    return genesis, key, member
+
+
+def _check_certificate(config: NodeConfig, expected: bytes) -> None:
+    try:
+        certificate = x509.load_pem_x509_certificate(config.tls_certificate_path.read_bytes())
+    except FileNotFoundError:
+        raise KeyFileError(f"{config.tls_certificate_path} is missing: it is the certificate in genesis") from None
+    except (OSError, ValueError) as error:
+        raise KeyFileError(f"{config.tls_certificate_path} is not a readable PEM certificate: {error}") from None
+    if certificate.public_bytes(Encoding.DER) != expected:
+        raise KeyFileError(
+            f"{config.tls_certificate_path} is not the certificate that genesis names for this validator"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Next to nothing: no passphrase, no token of the operator's shell reaches a child."""
+    return {name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ}
+
+
+def _executor_spec(config: NodeConfig, paths: NodePaths) -> ChildSpec:
+    arguments = ("--socket", str(paths.executor_socket), "--state", str(paths.state))
+    arguments += ("--genesis", str(config.genesis_path), "--log-level", config.node.log_level)
+    return ChildSpec("executor", "network.executor_process", arguments, _environment())
+
+
+def _gateway_spec(config: NodeConfig) -> ChildSpec:
+    arguments = ("--config", str(config.path.absolute()), "--log-level", config.node.log_level)
+    return ChildSpec("gateway", "network.gateway_process", arguments, _environment())

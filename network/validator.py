@@ -1,0 +1,473 @@
+"""The validator process, assembled: links, mempool, consensus driver, pipeline, block store. It decides nothing.
+
+Each part is handed what it needs and knows no other part; this file is where a message, an action or a sealed block
+goes from one to the next. Read `_on_frame` for what peers say, `perform` for what the replica says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.metadata
+import logging
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from consensus import Replica, Tip, actions, events
+from ledger.blocks import genesis_record
+from ledger.crypto import SigningKey, verify
+from ledger.errors import DataLost, GenesisError, StorageError
+from ledger.journal import Journal
+from ledger.store import BlockStore
+from ledger.types import Batch, BlockRecord, Genesis, Seal
+from network.api import NodeStatus, PeerStatus
+from network.bodies import BodyKeeper
+from network.config import NodeConfig, split_address
+from network.driver import Driver, split_journal
+from network.executor_link import ExecutorLink
+from network.gossip import Gossip
+from network.intake import Intake
+from network.ipc import Server
+from network.links import PeerMesh
+from network.mempool import Limits, Mempool
+from network.paths import NodePaths
+from network.pipeline import Diverged, Pipeline
+from network.proposer import Proposer
+from network.service import ValidatorService
+from network.supervisor import Child
+from network.sync import BlockSync
+from network.verification import Verifier
+from network.wire import (
+    CONSENSUS,
+    Blocks,
+    BlocksRequest,
+    Bodies,
+    BodiesRequest,
+    Transactions,
+    consensus_frame,
+    peer_frame,
+    read_peer_frame,
+)
+
+log = logging.getLogger("quorate.validator")
+
+TICK_S = 1.0
+GOSSIP_CHECKS_MAX = 256
+BODIES_ANSWER_BYTES_MAX = 8 << 20
+FETCHED_BLOCKS_MAX = 1024
+EVIDENCE_FILES_MAX = 1000
+
+
+def now_ms() -> int:
+    """The wall clock: proposals are stamped and judged by it, timers are not."""
+    return time.time_ns() // 1_000_000
+
+
+class ValidatorNode:
+    """Everything of one validator. `start`, then `wait` until something ends it, then `stop`."""
+
+    def __init__(
+        self, config: NodeConfig, genesis: Genesis, key: SigningKey, member: int, executor_child: Child | None
+    ) -> None:
+        self.config = config
+        self.genesis = genesis
+        self.member = member
+        self.halted = ""
+        self._key = key
+        self._executor_child = executor_child
+        self._paths = NodePaths(config.data_directory)
+        self._started_ms = now_ms()
+        self._view = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._gossip_checks: set[asyncio.Task[None]] = set()
+        self._fetched: dict[int, BlockRecord] = {}
+        self._evidence: set[tuple[str, int]] = set()
+        self._stopped = asyncio.Event()
+        self._version = importlib.metadata.version("quorate")
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Open storage, bring the executor level with it, take up the votes, and join the others."""
+        self._open_storage()
+        self._assemble()
+        await self._executor.connect()
+        await self._ensure_genesis()
+        await self._pipeline.catch_up(self._store.height)
+        await self._mark_sealed()
+        self._make_replica()
+        await self._server.start()
+        await self._mesh.start()
+        self._spawn(self._driver.run(), "driver")
+        self._spawn(self._pipeline.run(), "pipeline")
+        self._spawn(self._tick(), "tick")
+        log.info(
+            "validator %s (member %d of %d) on chain %s at height %d",
+            self.genesis.validators.members[self.member].name,
+            self.member,
+            len(self.genesis.validators.members),
+            self.genesis.chain_id.hex()[:16],
+            self._store.sealed_height,
+        )
+
+    async def wait(self) -> None:
+        """Until the node must end by itself (storage that fails)."""
+        await self._stopped.wait()
+
+    async def stop(self) -> None:
+        """Leave the others and close storage in order."""
+        self._gossip.close()
+        self._proposer.close()
+        self._bodies.close()
+        self._sync.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._mesh.close()
+        await self._server.close()
+        await self._executor.close()
+        await self._verifier.close()
+        self._journal.close()
+        self._store.sync()
+        self._store.close()
+
+    def _open_storage(self) -> None:
+        self._store = BlockStore(self._paths.blocks)
+        try:
+            self._journal, records = Journal.open(self._paths.journal)
+        except StorageError:
+            self._store.close()
+            raise
+        self._journal_bodies, self._journal_votes = split_journal(records)
+        lost = self._store.lost_heights
+        if lost:
+            log.error("the block store lost blocks %s: they are fetched from peers again", lost)
+
+    def _assemble(self) -> None:
+        genesis, parameters = self.genesis, self.genesis.parameters
+        self._mempool = Mempool(Limits(self.config.mempool.transactions_max, self.config.mempool.bytes_max))
+        self._verifier = Verifier(
+            chain_id=genesis.chain_id, parameters=parameters, next_height=lambda: self._store.height + 1
+        )
+        self._mesh = PeerMesh(
+            member=self.member,
+            validators=genesis.validators,
+            addresses=self._addresses(),
+            listen=split_address(self.config.peer.listen),
+            tls_key_path=self.config.tls_key_path,
+            tls_certificate_path=self.config.tls_certificate_path,
+            chain_id=genesis.chain_id,
+            on_frame=self._on_frame,
+            on_state=self._on_link,
+        )
+        self._gossip = Gossip(broadcast=self._mesh.broadcast_bulk, send=self._mesh.send_bulk, get=self._mempool.get)
+        self._bodies = BodyKeeper(
+            mempool=self._mempool,
+            parameters=parameters,
+            keep=self._keep,
+            request=self._request_bodies,
+            check=self._verifier.check,
+            ready=lambda digest: self._driver.post(events.BodiesReady(digest, now_ms())),
+            refused=lambda digest, reason: self._driver.post(events.BodiesRefused(digest, reason, now_ms())),
+        )
+        self._bodies.restore(self._journal_bodies, self._store.sealed_height)
+        self._proposer = Proposer(mempool=self._mempool, parameters=parameters, propose=self._propose)
+        self._intake = Intake(
+            mempool=self._mempool,
+            check=self._verifier.check,
+            in_block=lambda transaction_id: self._store.locate(transaction_id) is not None,
+            added=self._on_added,
+        )
+        self._executor = ExecutorLink(self._paths.executor_socket, self._executor_child)
+        self._pipeline = Pipeline(
+            store=self._store,
+            executor=self._executor,
+            validators_hash=genesis.validators.hash,
+            bodies=self._bodies.of,
+            fetched=self._fetched.get,
+            executed=self._on_executed,
+        )
+        self._sync = BlockSync(
+            chain_id=genesis.chain_id,
+            validators=genesis.validators,
+            store=self._store,
+            send=self._mesh.send_bulk,
+            fetched=self._on_fetched,
+            failed=lambda member: self._driver.post(events.FetchFailed(member, now_ms())),
+        )
+        self._service = ValidatorService(
+            genesis=genesis, store=self._store, mempool=self._mempool, intake=self._intake, status=self.status
+        )
+        self._server = Server(self._paths.validator_socket, self._service.handle)
+
+    def _addresses(self) -> dict[int, tuple[str, int]]:
+        by_name = {member.name: index for index, member in enumerate(self.genesis.validators.members)}
+        return {by_name[peer.name]: split_address(peer.address) for peer in self.config.peers}
+
+    def _make_replica(self) -> None:
+        replica = Replica(
+            member=self.member,
+            chain_id=self.genesis.chain_id,
+            validators=self.genesis.validators,
+            parameters=self.genesis.parameters,
+            sign=self._key.sign,
+            verify=verify,
+            tip=self._tip(),
+            journal=self._journal_votes,
+        )
+        self._driver = Driver(replica, self._journal, self, now_ms, halted=self._halt)
+        self._journal_bodies = self._journal_votes = []
+
+    def _tip(self) -> Tip:
+        record = self._store.record(self._store.sealed_height)
+        assert record is not None, "the sealed height is stored"
+        header = record.block.header
+        return Tip(header.height, header.hash, header.time_ms, record.seal)
+
+    async def _ensure_genesis(self) -> None:
+        """Store block 0, or see that the stored one is this network's."""
+        stored = self._store.record(0) if self._store.height >= 0 else None
+        if stored is None:
+            root = await self._executor.genesis_root()
+            self._store.put(genesis_record(self.genesis, root))
+        elif stored.block.header.chain_id != self.genesis.chain_id:
+            raise GenesisError(
+                f"this data directory belongs to chain {stored.block.header.chain_id.hex()[:16]}..., "
+                f"the genesis file makes chain {self.genesis.chain_id.hex()[:16]}...: "
+                "use the genesis file that it was made with, or an empty data directory"
+            )
+
+    async def _mark_sealed(self) -> None:
+        await self._executor.mark_sealed(self._store.sealed_height)
+
+    def _spawn(self, coroutine: object, name: str) -> None:
+        assert asyncio.iscoroutine(coroutine)
+        task = asyncio.create_task(self._guard(coroutine), name=name)
+        self._tasks.append(task)
+
+    async def _guard(self, coroutine: object) -> None:
+        """A part that fails halts the validator with a diagnosis; the node stays up for reads."""
+        try:
+            assert asyncio.iscoroutine(coroutine)
+            await coroutine
+        except (Diverged, DataLost, StorageError) as error:
+            self._halt(str(error))
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            log.exception("a part of this validator failed: this is a defect, please report it")
+            self._halt("an internal error: see the log")
+            self._stopped.set()
+
+    def _halt(self, diagnosis: str) -> None:
+        if not self.halted:
+            self.halted = diagnosis
+            log.critical("HALTED, this validator votes no more: %s", diagnosis)
+
+    # ── what the replica says (Performer) ─────────────────────────────────────────────────────────
+
+    def send(self, member: int, data: bytes) -> None:
+        """A consensus message to one member."""
+        self._mesh.send(member, consensus_frame(data))
+
+    def broadcast(self, data: bytes) -> None:
+        """A consensus message to every other member."""
+        self._mesh.broadcast(consensus_frame(data))
+
+    def perform(self, action: actions.Action) -> None:
+        """Every other action."""
+        match action:
+            case actions.RequestBatch(height, view):
+                self._proposer.request(height, view)
+            case actions.CancelBatch(height, view):
+                self._proposer.cancel(height, view)
+            case actions.FetchBodies(batch, sources):
+                self._mempool.mark_in_flight(batch.height, batch.hashes)
+                self._bodies.hold(batch, sources)
+            case actions.Deliver(_, batch, _):
+                self._deliver(batch)
+            case actions.Sealed(height, _, seal):
+                self._on_sealed(height, seal)
+            case actions.Fetch(member, first, last):
+                self._sync.fetch(member, first, last)
+            case actions.Evidence():
+                self._keep_evidence(action)
+            case actions.Halt(diagnosis):
+                self._halt(diagnosis)
+            case actions.ViewChanged(view, primary):
+                self._view = view
+                log.info("view %d, primary %s", view, self.genesis.validators.members[primary].name)
+            case _:
+                raise AssertionError(f"no performer for {type(action).__name__}")
+
+    def pinned_bodies(self) -> Sequence[bytes]:
+        """The bodies of what is not sealed; everything else is synced to the block store first."""
+        self._store.sync()
+        return self._bodies.pinned()
+
+    def _propose(self, height: int, view: int, hashes: tuple[bytes, ...]) -> None:
+        self._driver.keep_bodies([raw for raw in map(self._mempool.get, hashes) if raw is not None])
+        self._driver.post(events.BatchReady(height, view, hashes, now_ms(), now_ms()))
+
+    def _deliver(self, batch: Batch) -> None:
+        self._mempool.mark_in_flight(batch.height, batch.hashes)
+        self._pipeline.deliver(batch)
+
+    def _on_executed(self, record: BlockRecord, returned: Sequence[int]) -> None:
+        header = record.block.header
+        hashes = record.block.batch.hashes
+        left = {hashes[index] for index in returned}
+        self._mempool.remove(each for each in hashes if each not in left)
+        self._driver.post(events.Executed(header.height, header.hash, now_ms()))
+        self._tell_waiting()
+
+    def _on_sealed(self, height: int, seal: Seal) -> None:
+        self._store.seal(height, seal)
+        self._mempool.release(height)
+        self._bodies.unpin(height)
+        self._fetched.pop(height, None)
+        record = self._store.record(height)
+        assert record is not None, "what is sealed was stored"
+        self._executor.mark_sealed_soon(height)
+        self._service.publish(record)
+
+    def _keep(self, raws: Sequence[bytes]) -> None:
+        self._driver.keep_bodies(raws)
+
+    def _request_bodies(self, member: int, hashes: tuple[bytes, ...]) -> None:
+        self._mesh.send_bulk(member, peer_frame(BodiesRequest(hashes)))
+
+    # ── what peers say ────────────────────────────────────────────────────────────────────────────
+
+    def _on_frame(self, member: int, frame: bytes) -> None:
+        if frame[:1] == bytes((CONSENSUS,)):
+            self._driver.post(events.Received(frame[1:], now_ms()))
+            return
+        match read_peer_frame(frame):
+            case Transactions(raws):
+                self._take_gossip(raws)
+            case BodiesRequest(hashes):
+                self._serve_bodies(member, hashes)
+            case Bodies(raws):
+                self._bodies.on_bodies(raws)
+            case BlocksRequest() as request:
+                self._sync.serve(member, request)
+            case Blocks() as blocks:
+                self._sync.on_blocks(member, blocks)
+            case None:
+                self._mesh.penalise(member, "a frame that is no message of this protocol")
+
+    def _take_gossip(self, raws: Sequence[bytes]) -> None:
+        if len(self._gossip_checks) >= GOSSIP_CHECKS_MAX:
+            return  # what is dropped here is fetched when it is proposed
+        task = asyncio.create_task(self._intake.take_gossip(raws))
+        self._gossip_checks.add(task)
+        task.add_done_callback(self._gossip_checks.discard)
+
+    def _serve_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
+        raws: list[bytes] = []
+        size = 0
+        for transaction_hash in hashes:
+            raw = self._bodies.get(transaction_hash)
+            if raw is not None:
+                size += len(raw)
+                if size > BODIES_ANSWER_BYTES_MAX:
+                    break
+                raws.append(raw)
+        self._mesh.send_bulk(member, peer_frame(Bodies(tuple(raws))))
+
+    def _on_link(self, member: int, connected: bool) -> None:
+        name = self.genesis.validators.members[member].name
+        log.info("%s %s", "connected to" if connected else "lost", name)
+        if connected:
+            self._gossip.on_connected(member)
+
+    def _on_fetched(self, record: BlockRecord) -> None:
+        if record.height <= self._store.sealed_height or len(self._fetched) >= FETCHED_BLOCKS_MAX:
+            return
+        assert record.seal is not None, "only sealed blocks are fetched"
+        self._fetched[record.height] = record
+        self._bodies.pin_fetched(record.height, record.bodies)
+        block = record.block
+        self._driver.post(events.BlockFetched(block.header, block.batch, record.seal, now_ms()))
+
+    # ── what clients say ──────────────────────────────────────────────────────────────────────────
+
+    def _on_added(self, news: Sequence[tuple[bytes, bytes]], own: bool) -> None:
+        if own:
+            self._gossip.spread(news)
+        self._bodies.on_added()
+        self._tell_waiting()
+        self._proposer.poke()
+
+    def _tell_waiting(self) -> None:
+        """The replica's timer runs while anything waits for its block, proposed or not."""
+        self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
+
+    # ── once a second ─────────────────────────────────────────────────────────────────────────────
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._mempool.drop_expired(self._store.height + 1)
+            self._gossip.tick()
+            self._tell_waiting()
+            self._proposer.poke()
+
+    # ── what others ask ───────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> NodeStatus:
+        """How this node stands."""
+        replica = self._driver.replica
+        sealed = self._store.header(self._store.sealed_height)
+        assert sealed is not None, "the sealed height is stored"
+        return NodeStatus(
+            version=self._version,
+            network=self.genesis.network,
+            chain_id=self.genesis.chain_id,
+            member=self.member,
+            name=self.genesis.validators.members[self.member].name,
+            view=replica.view,
+            primary=replica.primary,
+            changing_view=replica.changing_view,
+            sealed_height=sealed.height,
+            executed_height=self._store.height,
+            sealed_hash=sealed.hash,
+            state_root=sealed.state_root,
+            sealed_time_ms=sealed.time_ms,
+            mempool_transactions=len(self._mempool),
+            mempool_bytes=self._mempool.bytes,
+            halted=self.halted,
+            peers=self._peer_statuses(),
+            started_ms=self._started_ms,
+            counters={**self._intake.counters, **self._mesh.counters, "events_dropped": self._driver.events_dropped},
+        )
+
+    def _peer_statuses(self) -> tuple[PeerStatus, ...]:
+        views = self._driver.replica.peers
+        return tuple(
+            PeerStatus(
+                member=index,
+                name=member.name,
+                connected=self._mesh.connected(index),
+                view=views[index].view,
+                sealed_height=views[index].sealed_height,
+                round_trip_ms=self._mesh.round_trip_ms(index),
+            )
+            for index, member in enumerate(self.genesis.validators.members)
+            if index != self.member
+        )
+
+    def _keep_evidence(self, evidence: actions.Evidence) -> None:
+        """Write both signed messages down: they prove the fault to anybody, for ever."""
+        name = self.genesis.validators.members[evidence.member].name
+        log.error("EVIDENCE: %s signed two different messages (%s)", name, evidence.kind)
+        digest = hashlib.sha256(evidence.first + evidence.second).hexdigest()[:16]
+        self._paths.evidence.mkdir(exist_ok=True)
+        if sum(1 for _ in self._paths.evidence.iterdir()) < EVIDENCE_FILES_MAX:
+            path = self._paths.evidence / f"{name}-{evidence.kind.lower()}-{digest}.msgpack"
+            with contextlib.suppress(OSError):
+                path.write_bytes(msgspec.msgpack.encode(evidence))

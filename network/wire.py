@@ -1,0 +1,98 @@
+"""What validators send each other: one byte that names the kind, then the payload.
+
+Consensus messages are opaque here: they are signed and judged by the replica. Everything else moves bodies and
+sealed blocks; none of it is trusted, all of it is checked against hashes, signatures or seals by its receiver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ledger.types import HEIGHT_MAX, BlockRecord, Hash, Struct
+
+CONSENSUS = 0x01
+
+BODIES_PER_REQUEST_MAX = 4096
+BLOCKS_PER_REQUEST_MAX = 64
+BLOCKS_ANSWER_BYTES_MAX = 8 << 20
+GOSSIP_BYTES_MAX = 1 << 20
+
+_OTHER = 0x02
+
+
+class Transactions(Struct, frozen=True, tag=1):
+    """Gossip: canonical signed transactions that the sender accepted from its own clients."""
+
+    raws: tuple[bytes, ...]
+
+
+class BodiesRequest(Struct, frozen=True, tag=2):
+    """Asks for the transactions with these hashes. -> `Bodies` with those that the peer holds."""
+
+    hashes: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=BODIES_PER_REQUEST_MAX)]
+
+
+class Bodies(Struct, frozen=True, tag=3):
+    """Answers `BodiesRequest`; what the peer does not hold is left out."""
+
+    raws: Annotated[tuple[bytes, ...], Meta(max_length=BODIES_PER_REQUEST_MAX)]
+
+
+class BlocksRequest(Struct, frozen=True, tag=4):
+    """Asks for sealed blocks, ascending. -> `Blocks`"""
+
+    first: Annotated[int, Meta(ge=1, le=HEIGHT_MAX)]
+    last: Annotated[int, Meta(ge=1, le=HEIGHT_MAX)]
+
+
+class Blocks(Struct, frozen=True, tag=5):
+    """Answers `BlocksRequest` for the same `first` with at most `BLOCKS_PER_REQUEST_MAX` records; empty for "none"."""
+
+    first: int
+    records: Annotated[tuple[BlockRecord, ...], Meta(max_length=BLOCKS_PER_REQUEST_MAX)]
+
+
+PeerMessage = Transactions | BodiesRequest | Bodies | BlocksRequest | Blocks
+
+_decoder = msgspec.msgpack.Decoder(PeerMessage)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def consensus_frame(data: bytes) -> bytes:
+    """The frame that carries a consensus message."""
+    return bytes((CONSENSUS,)) + data
+
+
+def peer_frame(message: PeerMessage) -> bytes:
+    """The frame that carries any other message."""
+    return bytes((_OTHER,)) + _encoder.encode(message)
+
+
+def read_peer_frame(frame: bytes) -> PeerMessage | None:
+    """The message in a frame that is not a consensus message; None for what no correct peer sends."""
+    if not frame or frame[0] != _OTHER:
+        return None
+    try:
+        return _decoder.decode(memoryview(frame)[1:])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def split_gossip(raws: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """Cut a run of transactions into messages of at most `GOSSIP_BYTES_MAX`."""
+    parts: list[tuple[bytes, ...]] = []
+    part: list[bytes] = []
+    size = 0
+    for raw in raws:
+        if part and size + len(raw) > GOSSIP_BYTES_MAX:
+            parts.append(tuple(part))
+            part, size = [], 0
+        part.append(raw)
+        size += len(raw)
+    if part:
+        parts.append(tuple(part))
+    return parts
