@@ -115,8 +115,8 @@ class GatewaySection(Section, frozen=True):
             max_length=256,
             extra={"expected": 'a list of host names, such as ["localhost", "127.0.0.1"]'},
         ),
-    ] = ("localhost", "127.0.0.1", "[::1]")
-    body_bytes_max: Annotated[int, _whole("Largest request body, in bytes.", 1024, 256 << 20)] = 8 << 20
+    ] = ("localhost", "127.0.0.1", "::1")
+    body_bytes_max: Annotated[int, _whole("Largest request body, in bytes.", 1024, 256 << 20)] = 4 << 20
 
 
 class KeysSection(Section, frozen=True):
@@ -183,9 +183,8 @@ class NodeConfig(Section, frozen=True):
         return self.resolve(self.keys.tls_certificate)
 
     def passphrase(self, environment: Mapping[str, str]) -> bytes | None:
-        """The passphrase of the key files, None where the variable is not set."""
-        value = environment.get(self.keys.passphrase_env, "")
-        return value.encode() or None
+        """The passphrase of the validator's key, None where the variable is not set."""
+        return environment.get(self.keys.passphrase_env, "").encode() or None
 
 
 _TABLES: dict[str, type[Section]] = {

@@ -1,0 +1,1 @@
+"""Programs beside the product: the demonstration and the benchmark, which use it as any client would."""

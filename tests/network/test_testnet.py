@@ -1,0 +1,122 @@
+"""A test network's directory is complete and consistent, replaces nothing, and its processes leave nothing behind."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from ledger.genesis import load_genesis
+from ledger.keys import load_signing_key
+from network.config import read_config
+from network.testnet import Testnet
+from network.testnet_layout import TestnetError, fixed_ports, free_ports, is_free, make_testnet
+
+TIME_MS = 1_700_000_000_000
+
+
+def test_every_node_finds_its_key_its_peers_and_the_same_genesis(tmp_path: Path) -> None:
+    genesis = make_testnet(tmp_path / "net", time_ms=TIME_MS, base_port=None)
+    for index, node in enumerate(Testnet(tmp_path / "net").nodes):
+        assert load_genesis(node.config.genesis_path).chain_id == genesis.chain_id
+        key = load_signing_key(node.config.validator_key_path)
+        assert genesis.validators.index_of(key.public_key) == index
+        assert genesis.validators.members[index].name == node.name
+        others = {member.name for member in genesis.validators.members} - {node.name}
+        assert {peer.name for peer in node.config.peers} == others
+
+
+def test_every_port_is_used_once(tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, base_port=None)
+    configs = [read_config(folder) for folder in sorted((tmp_path / "net").glob("node-*"))]
+    listens = {config.node.name: config.peer.listen for config in configs}
+    assert len({config.gateway.port for config in configs} | {*listens.values()}) == 8
+    assert all(listens[peer.name] == peer.address for config in configs for peer in config.peers)
+
+
+def test_accounts_get_the_roles_asked_for_and_private_keys(tmp_path: Path) -> None:
+    genesis = make_testnet(
+        tmp_path / "net", time_ms=TIME_MS, base_port=None, accounts={"admin": ("admin",), "ann": ("writer", "deployer")}
+    )
+    path = Testnet(tmp_path / "net").account_key_path("ann")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    ann = next(account for account in genesis.accounts if account.name == "ann")
+    assert ann.public_key == load_signing_key(path).public_key
+    assert ann.roles == ("writer", "deployer")
+
+
+def test_nothing_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("dear to me")
+    with pytest.raises(TestnetError, match="not empty: nothing is replaced"):
+        make_testnet(tmp_path, time_ms=TIME_MS, base_port=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="role"):
+        make_testnet(tmp_path / "net", time_ms=TIME_MS, base_port=None, accounts={"ann": ("king",)})
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_the_number_of_validators_has_bounds(tmp_path: Path, count: int) -> None:
+    with pytest.raises(TestnetError, match=f"1 to 100 validators, not {count}"):
+        make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=count, base_port=None)
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not is_free(port)
+        with pytest.raises(TestnetError, match=f"port {port} is taken: .*choose another --base-port"):
+            make_testnet(tmp_path / "net", time_ms=TIME_MS, base_port=port)
+    assert not (tmp_path / "net").exists()
+
+
+def test_ports_stay_ports() -> None:
+    assert len(set(free_ports(8))) == 8
+    with pytest.raises(TestnetError, match="between 1 and 65535"):
+        fixed_ports(65000, 4)
+
+
+def test_a_directory_without_nodes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TestnetError, match=r"holds no node-1: make one with `quorate testnet"):
+        Testnet(tmp_path)
+
+
+def test_a_node_that_cannot_start_shows_its_log_and_leaves_no_process(tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
+    network = Testnet(tmp_path / "net")
+    node = network.nodes[0]
+    node.config.validator_key_path.unlink()
+    with network:
+        node.start()
+        with pytest.raises(TestnetError, match=r"(?s)validator-1 ended with code 2; its log ends:.*validator.pem"):
+            network.wait_ready()
+    assert node.processes() == {}
+
+
+def test_killing_takes_the_whole_node(tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
+    network = Testnet(tmp_path / "net")
+    node = network.nodes[0]
+    with network:
+        network.start()
+        network.wait_ready()
+        before = node.processes()
+        assert set(before) == {"validator", "executor", "gateway"}
+        node.kill()
+        assert node.processes() == {}
+        assert not any(Path(f"/proc/{pid}/cmdline").exists() and _alive(pid) for pid in before.values())
+        node.start()
+        network.wait_ready()
+        assert node.stop() == 0
+    assert node.processes() == {}
+
+
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
