@@ -18,21 +18,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Value = Any
-"""None, bool, int (|n| < 2**256), str, bytes, list, dict (keys str, bytes or int), tuple; nothing else, at any depth."""
+from contracts import codes
 
-Key = tuple[str | int | bytes, ...]
+Value = Any
+"""None, bool, int (|n| < 2**256), str, bytes, list, dict, tuple; nothing else, at any depth. Dict keys are str;
+inside a call also bytes and int, but such a dict crosses no boundary (state, events, calls, results)."""
+
+Key = tuple[str | int | bytes | bool, ...]
 """Where a value lies inside a state variable. `Var`: (). `Map[K, V]`: (k,). `Map[tuple[A, B], V]`: (a, b).
 `List[V]`: its length as an int at (), element i at (i,)."""
-
-OUT_OF_GAS = "out_of_gas"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
     """Why a source is refused: a place (1-based line, 1-based column), a stable code, and a sentence for a human.
 
-    The sentence is the same on every supported Python, so it may go into a receipt.
+    All of it is the same on every supported Python, but for the place of a "syntax" problem: what goes into a
+    receipt is the text of `SourceRefused`.
     """
 
     line: int
@@ -49,12 +51,20 @@ class LanguageError(Exception):
 
 
 class SourceRefused(LanguageError):
-    """The source is not a contract. `problems` is never empty and is sorted by place."""
+    """The source is not a contract. `problems` is never empty and is sorted by place.
+
+    Its text is fit for a receipt: the same on every Python. Where the parser of the host stopped is not part of
+    it, because parsers of different versions stop at different places.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
+        first = self.problems[0]
+        if first.code == "syntax":
+            super().__init__("syntax: the source is not valid Python")
+            return
         rest = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(f"{self.problems[0]}{rest}")
+        super().__init__(f"{first}{rest}")
 
 
 class Failure(LanguageError):
@@ -78,7 +88,7 @@ class OutOfGas(Failure):
     """The meter ran out. Nothing in the language can catch it, and the meter keeps saying so."""
 
     def __init__(self) -> None:
-        super().__init__(OUT_OF_GAS, "the gas limit was reached")
+        super().__init__(codes.OUT_OF_GAS, "the gas limit was reached")
 
 
 class Meter:
@@ -135,7 +145,7 @@ class Host(Protocol):
     """The world of one call frame, given by the runtime. Values cross as canonical bytes, so nothing is aliased.
 
     Whatever the runtime charges for state access it charges itself, to the same meter, beside what the
-    interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure("not_permitted")`.
+    interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure(codes.READ_ONLY)`.
     """
 
     @property

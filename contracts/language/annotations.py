@@ -1,0 +1,170 @@
+"""Types as they are written in annotations, and whether a value has one: exactly, since bool is not int.
+
+`fit` returns the value as its type says it: what crosses a boundary comes back with lists where tuples were, so a
+value for `tuple[...]` is turned into one. This module knows values and their types; it knows no syntax tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.language import gas, limits
+from contracts.language.interface import Meter
+
+
+class Misfit(Exception):
+    """A value is not of the type. The text completes "the argument `x` ..."."""
+
+
+class Type:
+    """One type. `text` is how it is written."""
+
+    text: str = ""
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+        """The value as this type. Raises `Misfit`."""
+        raise NotImplementedError
+
+    def refuse(self, value: Any) -> Misfit:
+        """What to raise."""
+        return Misfit(f"must be {self.text}, not {'None' if value is None else type(value).__name__}")
+
+
+@dataclass(frozen=True)
+class Scalar(Type):
+    """bool, int, str, bytes or None, exactly."""
+
+    kind: Any
+    text: str
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:  # noqa: ARG002 -- the shape of `Type`
+        """An int must also lie within 256 bits, a text within its limit."""
+        if type(value) is not self.kind:
+            raise self.refuse(value)
+        if self.kind is int and not -limits.INTEGER_MAX <= value <= limits.INTEGER_MAX:
+            raise Misfit(f"must lie within {limits.INTEGER_BITS_MAX} bits")
+        if self.kind is str and len(value) > limits.STR_CHARACTERS_MAX:
+            raise Misfit(f"must have at most {limits.STR_CHARACTERS_MAX} characters")
+        if self.kind is bytes and len(value) > limits.BYTES_LENGTH_MAX:
+            raise Misfit(f"must have at most {limits.BYTES_LENGTH_MAX} bytes")
+        return value
+
+
+def _deeper(depth: int) -> int:
+    if depth >= limits.VALUE_DEPTH_MAX:
+        raise Misfit(f"is nested deeper than {limits.VALUE_DEPTH_MAX}")
+    return depth + 1
+
+
+def _count(meter: Meter, value: Any) -> None:
+    if len(value) > limits.ITEMS_MAX:
+        raise Misfit(f"has {len(value)} items, at most {limits.ITEMS_MAX} are allowed")
+    meter.charge(len(value) * gas.ITEM_CODED)
+
+
+@dataclass(frozen=True)
+class ListOf(Type):
+    """list[T]."""
+
+    item: Type
+    text: str
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+        """A new list."""
+        if type(value) is not list:
+            raise self.refuse(value)
+        _count(meter, value)
+        depth = _deeper(depth)
+        return [self.item.fit(meter, item, depth) for item in value]
+
+
+@dataclass(frozen=True)
+class DictOf(Type):
+    """dict[K, V]."""
+
+    key: Type
+    value: Type
+    text: str
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+        """A new dict in the order of the old."""
+        if type(value) is not dict:
+            raise self.refuse(value)
+        _count(meter, value)
+        depth = _deeper(depth)
+        return {self.key.fit(meter, k, depth): self.value.fit(meter, v, depth) for k, v in value.items()}
+
+
+@dataclass(frozen=True)
+class TupleOf(Type):
+    """tuple[A, B] with exactly these places, or tuple[T, ...] (`rest`)."""
+
+    items: tuple[Type, ...]
+    rest: Type | None
+    text: str
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+        """A tuple, made of a list where need be."""
+        if type(value) is not list and type(value) is not tuple:
+            raise self.refuse(value)
+        _count(meter, value)
+        depth = _deeper(depth)
+        if self.rest is not None:
+            rest = self.rest
+            return tuple([rest.fit(meter, item, depth) for item in value])
+        if len(value) != len(self.items):
+            raise Misfit(f"must be {self.text}, not a tuple of {len(value)}")
+        return tuple([kind.fit(meter, item, depth) for kind, item in zip(self.items, value, strict=True)])
+
+
+@dataclass(frozen=True)
+class AnyOf(Type):
+    """A | B: the first that fits."""
+
+    options: tuple[Type, ...]
+    text: str
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+        """Each option is tried in the order written."""
+        for option in self.options:
+            try:
+                return option.fit(meter, value, depth)
+            except Misfit:
+                continue
+        raise self.refuse(value)
+
+
+@dataclass(frozen=True)
+class AnyValue(Type):
+    """`Value`: whatever the language has."""
+
+    text: str = "Value"
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+        """A copy, checked to its depth."""
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        scalar = _BY_KIND.get(kind)
+        if scalar is not None:
+            return scalar.fit(meter, value, depth)
+        if kind is not list and kind is not tuple and kind is not dict:
+            raise Misfit(f"contains a {kind.__name__}, which is no value")
+        _count(meter, value)
+        depth = _deeper(depth)
+        if kind is dict:
+            return {STR.fit(meter, k, depth): self.fit(meter, v, depth) for k, v in value.items()}
+        return kind([self.fit(meter, item, depth) for item in value])
+
+
+NONE = Scalar(type(None), "None")
+BOOL = Scalar(bool, "bool")
+INT = Scalar(int, "int")
+STR = Scalar(str, "str")
+BYTES = Scalar(bytes, "bytes")
+ANY = AnyValue()
+
+SCALARS: dict[str, Type] = {"None": NONE, "bool": BOOL, "int": INT, "str": STR, "bytes": BYTES, "Value": ANY}
+KEY_TYPES = (BOOL, INT, STR, BYTES)
+_BY_KIND: dict[type, Type] = {int: INT, str: STR, bytes: BYTES}
