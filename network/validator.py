@@ -80,10 +80,10 @@ class ValidatorNode:
         self._executor_child = executor_child
         self._paths = NodePaths(config.data_directory)
         self._started_ms = now_ms()
-        self._view = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._gossip_checks: set[asyncio.Task[None]] = set()
         self._fetched: dict[int, BlockRecord] = {}
+        self._unsealed: dict[int, BlockRecord] = {}  # executed, and not sealed yet: the window at most
         self._evidence: set[tuple[str, int]] = set()
         self._stopped = asyncio.Event()
         self._version = importlib.metadata.version("quorate")
@@ -298,7 +298,6 @@ class ValidatorNode:
             case actions.Halt(diagnosis):
                 self._halt(diagnosis)
             case actions.ViewChanged(view, primary):
-                self._view = view
                 log.info("view %d, primary %s", view, self.genesis.validators.members[primary].name)
             case _:
                 raise AssertionError(f"no performer for {type(action).__name__}")
@@ -318,6 +317,7 @@ class ValidatorNode:
 
     def _on_executed(self, record: BlockRecord, returned: Sequence[int]) -> None:
         header = record.block.header
+        self._unsealed[header.height] = record
         hashes = record.block.batch.hashes
         left = {hashes[index] for index in returned}
         self._mempool.remove(each for each in hashes if each not in left)
@@ -329,10 +329,9 @@ class ValidatorNode:
         self._mempool.release(height)
         self._bodies.unpin(height)
         self._fetched.pop(height, None)
-        record = self._store.record(height)
-        assert record is not None, "what is sealed was stored"
+        record = self._unsealed.pop(height)
         self._executor.mark_sealed_soon(height)
-        self._service.publish(record)
+        self._service.publish(msgspec.structs.replace(record, seal=seal))
 
     def _keep(self, raws: Sequence[bytes]) -> None:
         self._driver.keep_bodies(raws)
