@@ -83,7 +83,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """Ask that member for its sealed blocks `first` to `last`; each comes as `BlockFetched`, a failure as `FetchFailed`."""
+    """Ask that member for its sealed blocks `first` to `last`: each comes as `BlockFetched`, or else `FetchFailed`."""
 
     member: int
     first: int

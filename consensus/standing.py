@@ -8,7 +8,7 @@ from ledger.types import Seal
 
 
 class Tip(msgspec.Struct, frozen=True):
-    """The highest block that this node holds, sealed, and has executed. Height 0 is genesis, the only one without a seal."""
+    """The highest sealed block that this node holds and has executed. Only genesis, at height 0, has no seal."""
 
     height: int
     header_hash: bytes

@@ -1,0 +1,162 @@
+"""The vote journal's records, and which of them are still needed. Knows no file; the driver appends and syncs.
+
+A record is persisted before whatever depends on it is sent or counted (P6.1), so replaying them after a crash gives
+a replica that remembers everything it ever let out. A later record replaces an earlier one of the same place; a seal
+makes all records at and below its height obsolete.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consensus.errors import JournalDamaged
+from consensus.messages import Envelope, Kind, PreparedCertificate, Signatures, View, Vote
+from ledger import codec
+from ledger.errors import CodecError
+from ledger.types import Batch, Checkpoint, Hash, Height, Signature, Struct
+
+
+class Anchor(Struct, frozen=True, tag="anchor"):
+    """This member has a past: it may have voted up to this sealed height, and never votes there again."""
+
+    height: Height
+
+
+class BatchHeld(Struct, frozen=True, tag="batch"):
+    """A batch that a vote or a certificate in this journal names; its bodies are durable at the driver."""
+
+    batch: Batch
+
+
+class Voted(Struct, frozen=True, tag="vote"):
+    """A PRE-PREPARE or PREPARE that this member signed."""
+
+    kind: Kind
+    vote: Vote
+    signature: Signature
+
+
+class Certified(Struct, frozen=True, tag="prepared"):
+    """A prepared certificate, with the signature of the COMMIT that rests on it."""
+
+    certificate: PreparedCertificate
+    commit_signature: Signature
+
+
+class CommitHeld(Struct, frozen=True, tag="committed"):
+    """A commit certificate: this batch is final."""
+
+    view: View
+    height: Height
+    digest: Hash
+    signatures: Signatures
+
+
+class CheckpointSigned(Struct, frozen=True, tag="checkpoint"):
+    """A CHECKPOINT that this member signed: the header that its execution gave."""
+
+    checkpoint: Checkpoint
+    signature: Signature
+
+
+class Left(Struct, frozen=True, tag="left"):
+    """The VIEW-CHANGE that this member signed when it left for `view`, whole."""
+
+    view: View
+    envelope: Envelope
+
+
+class Entered(Struct, frozen=True, tag="entered"):
+    """The NEW-VIEW by which this member entered `view`, whole: it proves the view to others."""
+
+    view: View
+    envelope: Envelope
+
+
+class Halted(Struct, frozen=True, tag="halted"):
+    """This member has stopped voting until its operator repairs it."""
+
+    diagnosis: str
+
+
+Record = Anchor | BatchHeld | Voted | Certified | CommitHeld | CheckpointSigned | Left | Entered | Halted
+Place = tuple[str, int, bytes]
+_ANY_RECORD: Any = Record
+
+
+def read_record(data: bytes) -> Record:
+    """Decode one record. Raises `JournalDamaged`."""
+    try:
+        record: Record = codec.decode(data, _ANY_RECORD)
+    except CodecError as error:
+        raise JournalDamaged(f"not a record of the vote journal: {error}") from None
+    return record
+
+
+def _place(record: Record) -> Place:
+    """Where a record belongs: kind, height (-1 where it has none), digest."""
+    match record:
+        case BatchHeld(batch):
+            return ("batch", batch.height, batch.digest)
+        case Voted(kind, vote):
+            return (kind, vote.height, b"")
+        case Certified(certificate):
+            return ("prepared", certificate.height, b"")
+        case CommitHeld():
+            return ("committed", record.height, b"")
+        case CheckpointSigned(checkpoint):
+            return ("checkpoint", checkpoint.height, b"")
+        case Left():
+            return ("left", -1, b"")
+        case Entered():
+            return ("entered", -1, b"")
+        case Halted():
+            return ("halted", -1, b"")
+    return ("anchor", -1, b"")
+
+
+class Journal:
+    """The records that are still needed, in the order in which they were first written."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self._held: dict[Place, Record] = {}
+        for record in records:
+            self.note(record)
+
+    def note(self, record: Record) -> bool:
+        """Take in a record. False when the very same one is held already, so that nothing need be written."""
+        place = _place(record)
+        if self._held.get(place) == record:
+            return False
+        self._held[place] = record
+        return True
+
+    def forget_through(self, height: int) -> None:
+        """Drop what a seal at `height` makes obsolete."""
+        self._held = {place: record for place, record in self._held.items() if not 0 <= place[1] <= height}
+
+    def forget_unnamed_batches(self) -> None:
+        """Drop batches that no vote and no certificate names any more."""
+        named = {_named(record) for record in self._held.values()}
+        self._held = {
+            place: record
+            for place, record in self._held.items()
+            if not isinstance(record, BatchHeld) or place[1:] in named
+        }
+
+    def snapshot(self, sealed_height: int) -> list[bytes]:
+        """Everything needed to start again, once blocks up to `sealed_height` are durable with their seals."""
+        self.note(Anchor(sealed_height))
+        self.forget_unnamed_batches()
+        return [record.encode() for record in self._held.values()]
+
+
+def _named(record: Record) -> tuple[int, bytes]:
+    match record:
+        case Voted(_, vote):
+            return (vote.height, vote.digest)
+        case Certified(certificate):
+            return (certificate.height, certificate.digest)
+        case CommitHeld():
+            return (record.height, record.digest)
+    return (-1, b"")
