@@ -39,24 +39,27 @@ EXIT_FAILED = 1
 _CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
 
 
-def run(config: NodeConfig) -> int:
-    """Run a node until it is told to stop. 0 after a clean stop, 2 when it cannot run as configured."""
+def run(config: NodeConfig, *, follow_parent: bool = False) -> int:
+    """Run a node until it is told to stop. 0 after a clean stop, 2 when it cannot run as configured.
+
+    With `follow_parent` it also ends when its standard input closes, for whoever starts nodes as children.
+    """
     set_up_logging("validator", config.node.log_level)
     try:
         with DirectoryLock(config.data_directory):
-            return run_loop(_run(config))
+            return run_loop(_run(config, follow_parent))
     except (LedgerError, LinkError, NodeUnavailable) as error:
         print(f"quorate: {error}", file=sys.stderr)  # noqa: T201 - the last word of a command
         return EXIT_UNUSABLE
 
 
-async def _run(config: NodeConfig) -> int:
+async def _run(config: NodeConfig, follow_parent: bool) -> int:
     genesis, key, member = check(config)
     paths = NodePaths(config.data_directory)
     paths.run.mkdir(mode=0o700, exist_ok=True)
     executor = Child(_executor_spec(config, paths))
     gateway = Child(_gateway_spec(config)) if config.gateway.enabled else None
-    stop = StopSignal(follow_parent=False)
+    stop = StopSignal(follow_parent=follow_parent)
     node = ValidatorNode(config, genesis, key, member, executor)
     await executor.start()
     if gateway is not None:

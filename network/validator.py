@@ -169,7 +169,7 @@ class ValidatorNode:
             parameters=parameters,
             keep=self._keep,
             request=self._request_bodies,
-            check=self._verifier.check,
+            check=self._verifier.check_bodies,
             ready=lambda digest: self._driver.post(events.BodiesReady(digest, now_ms())),
             refused=lambda digest, reason: self._driver.post(events.BodiesRefused(digest, reason, now_ms())),
         )

@@ -37,10 +37,8 @@ class World:
         )
 
     async def check(self, raws):
-        return [
-            Checked(raw, read_transaction(raw), *identify(raw), "" if self.valid else "bad_signature", "")
-            for raw in raws
-        ]
+        code = "" if self.valid else "bad_signature"
+        return [Checked(raw, code, "", read_transaction(raw), *identify(raw)) for raw in raws]
 
     def pool(self, *raws):
         for raw in raws:
