@@ -1,0 +1,85 @@
+"""Opening LevelDB so that it says what it lost, in the ledger's own errors.
+
+LevelDB by itself drops damaged records silently; paranoid checks at opening and verified checksums on every
+read make it say so. It cannot notice a tail that is cleanly gone: who stores what must last keeps a marker in a
+second place. Knows no key and no value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import plyvel
+
+from ledger.errors import DatabaseInUse, DataLost, StorageError
+from ledger.files import in_use
+
+WRITE_BUFFER_BYTES = 16 << 20
+CACHE_BYTES = 8 << 20
+OPEN_FILES_MAX = 256
+
+Database = Any  # plyvel.DB, which has no type stubs
+
+
+def open_database(path: Path, *, cache_bytes: int = CACHE_BYTES, bloom_filter_bits: int = 0) -> Database:
+    """Open or create the database in the directory `path`.
+
+    Raises `DatabaseInUse`, `DataLost` (it is damaged; the text says what to do) or `StorageError`.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return plyvel.DB(
+            os.fspath(path),
+            create_if_missing=True,
+            paranoid_checks=True,
+            write_buffer_size=WRITE_BUFFER_BYTES,
+            lru_cache_size=cache_bytes,
+            max_open_files=OPEN_FILES_MAX,
+            bloom_filter_bits=bloom_filter_bits,
+        )
+    except (plyvel.Error, OSError) as error:
+        raise _translated(error, path) from None
+
+
+@contextmanager
+def speaking_of(path: Path) -> Iterator[None]:
+    """Turn LevelDB's errors into the ledger's: `DataLost` where a checksum fails, else `StorageError`."""
+    try:
+        yield
+    except (plyvel.Error, OSError) as error:
+        raise _translated(error, path) from None
+
+
+def sync_logs(path: Path) -> None:
+    """Make everything written to the database so far durable. Raises OSError.
+
+    A synced write would flush LevelDB's current log alone; the log before it, full but not yet compacted into a
+    (synced) table, would stay in the page cache, and a power cut would leave a hole. So flush every log there is.
+    """
+    for log in sorted(path.glob("*.log")):
+        try:
+            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # compacted meanwhile: its content is in a synced table
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _translated(error: Exception, path: Path) -> StorageError:
+    text = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
+    if "already held by process" in text or "Resource temporarily unavailable" in text:
+        return DatabaseInUse(in_use(path))
+    if isinstance(error, plyvel.CorruptionError) or "missing files" in text:
+        return DataLost(f"the database {path} is damaged: {text}")
+    return StorageError(f"the database {path}: {text}")

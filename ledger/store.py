@@ -1,0 +1,441 @@
+"""The block store: every block with its transactions, receipts and seal, found by height, hash, transaction and sender.
+
+Knows heights and how to find things; not what a transaction does, nor whether a seal is one (`ledger.seals`).
+A block is one atomic write batch. All reads verify LevelDB's checksums and a hash of our own that names the height,
+so a record that is damaged, or is another's, is `DataLost` and never returned.
+
+What is promised:
+- after `put` and `seal` return, the block survives the death of the process, not a power cut: until `sync` returns,
+  the vote journal has to be able to give it back (commit certificate, batch and bodies);
+- after `sync` everything put before it survives a power cut, and `synced_height` says so in a second place
+  (`ledger.marker`). Call it before a journal is rewritten;
+- what is gone all the same is noticed when the store is opened, or when it is read: `lost_heights` are those that
+  were stored once and are not there, or do not hold. The store is then usable up to `height`; the missing ones
+  are put again, from the journal (above `synced_height`) or from peers.
+
+Keys: h height -> hash, header · b height -> check, the rest · s height -> seal · n hash -> height ·
+t transaction id -> height, index · a sender, inverted height -> (index, transaction id)...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ledger import hashing
+from ledger.database import open_database, speaking_of, sync_logs
+from ledger.errors import DataLost, StorageError
+from ledger.marker import NOTHING, Mark, Marker
+from ledger.types import Batch, Block, BlockRecord, Hash, Header, Seal, body_bytes
+
+FORMAT_VERSION = 1
+DELETES_PER_BATCH = 10_000
+
+_FORMAT_KEY: Final = b"v"
+_HEIGHT = struct.Struct(">Q")
+_PLACE = struct.Struct(">QI")  # height, index
+_ENTRY = struct.Struct(">I32s")  # index, transaction id
+_INVERTED_MAX: Final = (1 << 64) - 1
+_CHECK_BYTES: Final = 16
+_HASH_BYTES: Final = 32
+# Where the sender stands in a canonical signed transaction: array of two, array of six, chain id, sender.
+_SENDER_MARK: Final = slice(36, 38)
+_SENDER: Final = slice(38, 70)
+_BIN_32: Final = b"\xc4\x20"
+
+
+class _Rest(msgspec.Struct, frozen=True, array_like=True):
+    """A record without its header and seal, as stored."""
+
+    batch: Batch
+    transactions: tuple[Hash, ...]
+    bodies: tuple[bytes, ...]
+    receipts: tuple[bytes, ...]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_rest_decoder = msgspec.msgpack.Decoder(_Rest)
+_header_decoder = msgspec.msgpack.Decoder(Header)
+_seal_decoder = msgspec.msgpack.Decoder(Seal)
+
+
+class BlockStore:
+    """An open block store. One writer; reads may come from any thread. After a failed write it refuses all others."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open or create `path/` (LevelDB) and `path.mark` beside it.
+
+        Raises `DatabaseInUse`, `StorageError`, or `DataLost` when LevelDB itself cannot open it: then
+        `BlockStore.set_aside(path)` makes room for a new one, to be filled from peers.
+        """
+        self.path = Path(path)
+        self.height = -1  # the tip's, -1 while empty
+        self.sealed_height = -1
+        self.lost_heights = range(0)
+        self._tip: Header | None = None
+        self._tip_hash = b""
+        self._fault = ""
+        self._marking = threading.Lock()
+        self._database = open_database(self.path, bloom_filter_bits=10)
+        try:
+            with speaking_of(self.path):
+                self._check_format()
+                self._marker = Marker(marker_path(self.path))
+                self._find_tip(self._marker.mark or NOTHING)
+        except BaseException:
+            self._database.close()
+            raise
+
+    @classmethod
+    def set_aside(cls, path: Path | str) -> Path:
+        """Rename a database that cannot be opened, keeping its marker, so that what was lost is still known.
+
+        Returns the new name. The damaged files are evidence; they are nobody's to delete but the operator's.
+        """
+        path = Path(path)
+        for number in range(1, 1000):
+            target = path.with_name(f"{path.name}.damaged-{number}")
+            if not target.exists():
+                return path.rename(target)
+        raise StorageError(f"there are already 999 damaged copies of {path}")
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────
+
+    def put(self, record: BlockRecord) -> None:
+        """Store a block, in one step: the next one, or a stored height again (which mends it) with the same header.
+
+        The caller has checked the record (`ledger.blocks.check_record`). Raises `StorageError`.
+        """
+        header = record.block.header
+        header_bytes = header.encode()
+        header_hash = hashing.header_hash(header_bytes)
+        self._expect_place(header, header_hash)
+        if record.seal is not None:
+            self._expect_seal(record.seal, header.height, header_hash)
+        with self._writing() as batch:
+            _write_block(batch, record, header_bytes, header_hash)
+        if header.height > self.height:
+            self._advance(header, header_hash)
+        if record.seal is not None or header.height == 0:  # the genesis needs no seal
+            self.sealed_height = max(self.sealed_height, header.height)
+
+    def seal(self, height: int, seal: Seal) -> None:
+        """Store the seal of a stored block. Raises `StorageError` when it names another block."""
+        header = self.header(height)
+        if header is None:
+            raise StorageError(f"there is no block {height} to seal, the highest is {self.height}")
+        self._expect_seal(seal, height, self._tip_hash if height == self.height else header.hash)
+        with self._writing() as batch:
+            batch.put(b"s" + _HEIGHT.pack(height), seal.encode())
+        self.sealed_height = max(self.sealed_height, height)
+
+    def sync(self) -> None:
+        """Make every block and seal stored so far survive a power cut. Raises `StorageError`, and then for ever."""
+        self._refuse_after_fault()
+        try:
+            height, header_hash = self.height, self._tip_hash
+            sync_logs(self.path)
+            with self._marking:
+                mark = self._marker.mark or NOTHING
+                stored = (
+                    (mark.stored_height, mark.stored_hash) if mark.stored_height > height else (height, header_hash)
+                )
+                self._marker.write(Mark(*stored, synced_height=height))
+            self._marker.sync()
+        except OSError as error:
+            raise self._failed(f"could not flush: {error.strerror or error}") from error
+
+    def truncate_after(self, height: int) -> None:
+        """Forget every block above `height`, durably. For repair only: it reads both big indexes from end to end."""
+        if not 0 <= height <= self.height:
+            raise StorageError(f"cannot keep the blocks up to {height}, the highest is {self.height}")
+        self._delete_indexes_above(height)
+        with self._writing() as batch:
+            for kind in (b"h", b"b", b"s"):
+                for key in self._keys(kind, start=kind + _HEIGHT.pack(height + 1)):
+                    batch.delete(key)
+        tip = self.header(height)
+        assert tip is not None
+        self.height, self._tip, self._tip_hash = height, tip, tip.hash
+        self.sealed_height = min(self.sealed_height, height)
+        with self._marking:
+            self._marker.write(Mark(height, self._tip_hash, height))
+        self.sync()
+
+    def close(self) -> None:
+        """Release the files; flushes nothing. A second call does nothing."""
+        self._fault = self._fault or f"the block store {self.path} is closed"
+        self._database.close()
+        self._marker.close()
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def synced_height(self) -> int:
+        """The highest height that `sync` has promised, -1 for none."""
+        return (self._marker.mark or NOTHING).synced_height
+
+    def tip(self) -> Header | None:
+        """The highest stored block's header."""
+        return self._tip
+
+    def sealed_tip(self) -> Header | None:
+        """The highest sealed block's header."""
+        return self.header(self.sealed_height)
+
+    def header(self, height: int) -> Header | None:
+        """The header at a height, None outside 0..tip. Raises `DataLost`."""
+        if not 0 <= height <= self.height:
+            return None
+        return self._tip if height == self.height else self._read_header(height)
+
+    def record(self, height: int) -> BlockRecord | None:
+        """The whole block at a height, None outside 0..tip. Raises `DataLost`."""
+        header = self.header(height)
+        return None if header is None else self._read_record(header)
+
+    def by_hash(self, header_hash: bytes) -> BlockRecord | None:
+        """The block with this header hash, None where there is none. Raises `DataLost`."""
+        found = self._get(b"n" + header_hash)
+        return None if found is None else self.record(_HEIGHT.unpack(found)[0])
+
+    def locate(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """(height, index in the block) of an executed transaction, None where it is unknown here."""
+        found = self._get(b"t" + transaction_id)
+        if found is None:
+            return None
+        height, index = _PLACE.unpack(found)
+        return (height, index) if height <= self.height else None
+
+    def account_entries(
+        self, public_key: bytes, before: tuple[int, int] | None = None, limit: int = 100
+    ) -> list[tuple[int, int, bytes]]:
+        """(height, index, transaction id) of what a key sent, newest first, at most `limit`.
+
+        `before` is the (height, index) that a page ended with: only older ones follow.
+        """
+        prefix = b"a" + public_key
+        top_height, top_index = before if before is not None else (self.height, 1 << 32)
+        top_height, top_index = (top_height, top_index) if top_height <= self.height else (self.height, 1 << 32)
+        entries: list[tuple[int, int, bytes]] = []
+        if top_height < 0:
+            return entries
+        with speaking_of(self.path):
+            start = prefix + _HEIGHT.pack(_INVERTED_MAX - top_height)
+            for key, packed in self._database.iterator(
+                start=start, stop=prefix + b"\xff" * 9, verify_checksums=True, fill_cache=False
+            ):
+                height = _INVERTED_MAX - _HEIGHT.unpack(key[-_HEIGHT.size :])[0]
+                for index, transaction_id in reversed(list(_ENTRY.iter_unpack(packed))):
+                    if len(entries) >= limit:
+                        return entries
+                    if height < top_height or index < top_index:
+                        entries.append((height, index, transaction_id))
+        return entries
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_format(self) -> None:
+        found = self._database.get(_FORMAT_KEY)
+        if found is None:
+            self._database.put(_FORMAT_KEY, _HEIGHT.pack(FORMAT_VERSION))
+        elif _HEIGHT.unpack(found)[0] != FORMAT_VERSION:
+            raise StorageError(
+                f"the block store {self.path} has format {_HEIGHT.unpack(found)[0]}, "
+                f"this program reads format {FORMAT_VERSION}"
+            )
+
+    def _find_tip(self, mark: Mark) -> None:
+        """Follow the chain up from the last synced block; whatever does not follow is lost."""
+        self.height = highest = self._highest(b"h")
+        start = max(0, min(mark.synced_height, highest))
+        while start > 0 and self._intact(start, whole=start == highest) is None:
+            start -= 1
+        tip, tip_hash = None, b""
+        for height in range(start, highest + 1):
+            header = self._intact(height, whole=height == highest)
+            if header is None or (tip is not None and header.previous_hash != tip_hash):
+                break
+            if height == mark.stored_height and header.hash != mark.stored_hash:
+                break
+            tip, tip_hash = header, header.hash
+        self._tip, self._tip_hash = tip, tip_hash
+        self.height = -1 if tip is None else tip.height
+        self.sealed_height = min(self._highest(b"s", 0), self.height)
+        self.lost_heights = range(self.height + 1, max(mark.stored_height, highest) + 1)
+
+    def _intact(self, height: int, *, whole: bool = False) -> Header | None:
+        try:
+            header = self._read_header(height)
+            if whole:
+                self._read_record(header)
+        except DataLost:
+            return None
+        return header
+
+    def _highest(self, kind: bytes, default: int = -1) -> int:
+        for key in self._keys(kind, reverse=True):
+            return max(int(_HEIGHT.unpack(key[1:])[0]), default)
+        return default
+
+    def _keys(self, kind: bytes, *, start: bytes = b"", reverse: bool = False) -> Iterator[bytes]:
+        with speaking_of(self.path):
+            yield from self._database.iterator(
+                start=start or kind,
+                stop=bytes([kind[0] + 1]),
+                reverse=reverse,
+                include_value=False,
+                verify_checksums=True,
+                fill_cache=False,
+            )
+
+    def _get(self, key: bytes) -> bytes | None:
+        with speaking_of(self.path):
+            found: bytes | None = self._database.get(key, verify_checksums=True)
+        return found
+
+    def _read_header(self, height: int) -> Header:
+        stored = self._get(b"h" + _HEIGHT.pack(height))
+        if stored is None:
+            raise DataLost(f"block {height} is missing from {self.path}, whose highest is {self.height}")
+        header_hash, header_bytes = stored[:_HASH_BYTES], stored[_HASH_BYTES:]
+        if hashing.header_hash(header_bytes) != header_hash:
+            raise DataLost(f"the header of block {height} in {self.path} is damaged")
+        header = _header_decoder.decode(header_bytes)
+        if header.height != height:
+            raise DataLost(f"at height {height} in {self.path} lies the header of block {header.height}")
+        return header
+
+    def _read_record(self, header: Header) -> BlockRecord:
+        stored = self._get(b"b" + _HEIGHT.pack(header.height))
+        if stored is None:
+            raise DataLost(f"the transactions of block {header.height} are missing from {self.path}")
+        if _check(header.height, stored[_CHECK_BYTES:]) != stored[:_CHECK_BYTES]:
+            raise DataLost(f"the transactions of block {header.height} in {self.path} are damaged")
+        rest = _rest_decoder.decode(stored[_CHECK_BYTES:])
+        seal = self._get(b"s" + _HEIGHT.pack(header.height))
+        return BlockRecord(
+            Block(header, rest.batch, rest.transactions),
+            rest.bodies,
+            rest.receipts,
+            None if seal is None else _seal_decoder.decode(seal),
+        )
+
+    def _expect_place(self, header: Header, header_hash: bytes) -> None:
+        if header.height == self.height + 1:
+            if self._tip is not None and header.previous_hash != self._tip_hash:
+                raise StorageError(
+                    f"block {header.height} follows {header.previous_hash.hex()}, the tip is {self._tip_hash.hex()}"
+                )
+            return
+        if header.height > self.height:
+            raise StorageError(f"block {header.height} cannot be stored, the next height is {self.height + 1}")
+        stored = self._hash_at(header.height)
+        if header_hash != stored:
+            raise StorageError(
+                f"another block {header.height} is stored: {stored.hex()}; not storing {header_hash.hex()} over it"
+            )
+
+    def _hash_at(self, height: int) -> bytes:
+        """The hash that the chain above vouches for, so that a damaged header can be mended too."""
+        if height == self.height:
+            return self._tip_hash
+        above = self._intact(height + 1)
+        return above.previous_hash if above is not None else self._read_header(height).hash
+
+    @staticmethod
+    def _expect_seal(seal: Seal, height: int, header_hash: bytes) -> None:
+        if (seal.height, seal.header_hash) != (height, header_hash):
+            raise StorageError(
+                f"a seal of {seal.header_hash.hex()} at height {seal.height} is not for "
+                f"block {height}, {header_hash.hex()}"
+            )
+
+    def _advance(self, header: Header, header_hash: bytes) -> None:
+        try:
+            with self._marking:
+                self._marker.write(Mark(header.height, header_hash, self.synced_height))
+        except OSError as error:
+            raise self._failed(f"could not write its marker: {error.strerror or error}") from error
+        self.height, self._tip, self._tip_hash = header.height, header, header_hash
+
+    def _delete_indexes_above(self, height: int) -> None:
+        """Before the blocks go, so that a crash in between leaves blocks to find and truncate again."""
+        stale: list[bytes] = []
+        with speaking_of(self.path):
+            for key, value in self._database.iterator(prefix=b"t", fill_cache=False):
+                if _PLACE.unpack(value)[0] > height:
+                    stale.append(key)
+            for key, value in self._database.iterator(prefix=b"n", fill_cache=False):
+                if _HEIGHT.unpack(value)[0] > height:
+                    stale.append(key)
+            for key in self._keys(b"a"):
+                if _INVERTED_MAX - _HEIGHT.unpack(key[-_HEIGHT.size :])[0] > height:
+                    stale.append(key)  # noqa: PERF401 -- like its two siblings above
+        for first in range(0, len(stale), DELETES_PER_BATCH):
+            with self._writing() as batch:
+                for key in stale[first : first + DELETES_PER_BATCH]:
+                    batch.delete(key)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        """One atomic write batch, dropped when the body raises; a failed write is the last."""
+        self._refuse_after_fault()
+        batch = self._database.write_batch()
+        yield batch
+        try:
+            with speaking_of(self.path):
+                batch.write()
+        except StorageError as error:
+            raise self._failed(str(error)) from error
+
+    def _refuse_after_fault(self) -> None:
+        if self._fault:
+            raise StorageError(self._fault)
+
+    def _failed(self, reason: str) -> StorageError:
+        self._fault = f"the block store {self.path}: {reason}; nothing more is written until the node is restarted"
+        return StorageError(self._fault)
+
+
+def marker_path(path: Path) -> Path:
+    """The marker of the store at `path`: beside it, so that losing the directory is noticed too."""
+    return path.with_name(path.name + ".mark")
+
+
+def _write_block(batch: Any, record: BlockRecord, header_bytes: bytes, header_hash: bytes) -> None:
+    block, height = record.block, record.height
+    height_bytes = _HEIGHT.pack(height)
+    rest = _encoder.encode(_Rest(block.batch, block.transactions, record.bodies, record.receipts))
+    batch.put(b"h" + height_bytes, header_hash + header_bytes)
+    batch.put(b"b" + height_bytes, _check(height, rest) + rest)
+    batch.put(b"n" + header_hash, height_bytes)
+    if record.seal is not None:
+        batch.put(b"s" + height_bytes, record.seal.encode())
+    sent: dict[bytes, list[bytes]] = {}
+    for index, raw in enumerate(record.bodies):
+        transaction_id = hashing.transaction_id(body_bytes(raw))
+        batch.put(b"t" + transaction_id, _PLACE.pack(height, index))
+        sent.setdefault(sender_of(raw), []).append(_ENTRY.pack(index, transaction_id))
+    inverted = _HEIGHT.pack(_INVERTED_MAX - height)
+    for sender, entries in sent.items():
+        batch.put(b"a" + sender + inverted, b"".join(entries))
+
+
+def sender_of(raw: bytes) -> bytes:
+    """The sender of a *canonical* signed transaction, cut out without decoding it."""
+    assert raw[_SENDER_MARK] == _BIN_32, "the sender stands elsewhere: not a canonical signed transaction"
+    return raw[_SENDER]
+
+
+def _check(height: int, data: bytes) -> bytes:
+    state = hashlib.sha256(_HEIGHT.pack(height))
+    state.update(data)
+    return state.digest()[:_CHECK_BYTES]
