@@ -1,0 +1,144 @@
+"""Block sync: a block is believed for its seal; a lying, lagging or silent peer is named and left."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from ledger.blocks import genesis_record, next_header
+from ledger.crypto import SigningKey
+from ledger.hashing import ZERO_HASH
+from ledger.merkle import root
+from ledger.seals import assemble_seal, checkpoint_message
+from ledger.store import BlockStore
+from ledger.transactions import identify, sign_transaction
+from ledger.types import Batch, Block, BlockRecord, Call, Checkpoint, Genesis, Parameters, Validator, ValidatorSet
+from network.sync import BlockSync
+from network.wire import Blocks, BlocksRequest, read_peer_frame
+
+KEYS = [SigningKey.from_seed(bytes([number]) * 32) for number in range(1, 5)]
+MEMBERS = ValidatorSet(tuple(Validator(f"v{n}", key.public_key, 1, b"cert") for n, key in enumerate(KEYS)))
+GENESIS = Genesis(1, "test", 1000, Parameters(), MEMBERS, ())
+
+
+def transaction(number):
+    return sign_transaction(KEYS[0], GENESIS.chain_id, [Call("c", "m", b"\x90")], 1000, 50, number.to_bytes(16, "big"))
+
+
+def chain(length):
+    """Genesis and sealed blocks, each with one transaction."""
+    records = [genesis_record(GENESIS, ZERO_HASH)]
+    for height in range(1, length + 1):
+        raw = transaction(height)
+        hashes = (identify(raw)[1],)
+        batch = Batch(0, height, 0, 0, 2000 + height, hashes)
+        header = next_header(
+            records[-1].block.header,
+            batch,
+            executed=hashes,
+            transactions_root=root(hashes),
+            receipts_root=root([b"receipt"]),
+            state_root=ZERO_HASH,
+            gas_used=0,
+            validators_hash=MEMBERS.hash,
+            next_validators_hash=MEMBERS.hash,
+        )
+        records.append(BlockRecord(Block(header, batch, hashes), (raw,), (b"receipt",), seal_of(header, (0, 1, 2))))
+    return records
+
+
+def seal_of(header, members):
+    votes = {}
+    for member in members:
+        checkpoint = Checkpoint(header.epoch, header.height, member, header.hash)
+        votes[member] = KEYS[member].sign(checkpoint_message(GENESIS.chain_id, checkpoint))
+    return assemble_seal(header.epoch, header.height, header.hash, votes)
+
+
+CHAIN = chain(5)
+
+
+class World:
+    def __init__(self, store):
+        self.sent, self.fetched, self.failed = [], [], []
+        self.sync = BlockSync(
+            chain_id=GENESIS.chain_id,
+            validators=MEMBERS,
+            store=store,
+            send=lambda member, frame: self.sent.append((member, read_peer_frame(frame))),
+            fetched=self.fetched.append,
+            failed=self.failed.append,
+        )
+
+
+@pytest.fixture
+def world(tmp_path):
+    store = BlockStore(tmp_path / "blocks")
+    for record in CHAIN:
+        store.put(record)
+    yield World(store)
+    store.close()
+
+
+async def test_sealed_blocks_from_a_peer_are_taken_in_order(world):
+    world.sync.fetch(2, 1, 3)
+    assert world.sent == [(2, BlocksRequest(1, 3))]
+    world.sync.on_blocks(2, Blocks(1, tuple(CHAIN[1:4])))
+    assert [record.height for record in world.fetched] == [1, 2, 3]
+    assert world.failed == []
+
+
+async def test_an_answer_nobody_asked_for_is_dropped(world):
+    world.sync.on_blocks(2, Blocks(1, tuple(CHAIN[1:4])))
+    world.sync.fetch(2, 1, 3)
+    world.sync.on_blocks(3, Blocks(1, tuple(CHAIN[1:4])))
+    world.sync.on_blocks(2, Blocks(2, tuple(CHAIN[2:4])))
+    assert world.fetched == []
+    world.sync.close()
+
+
+def forged(record, **header):
+    block = msgspec.structs.replace(record.block, header=msgspec.structs.replace(record.block.header, **header))
+    return msgspec.structs.replace(record, block=block)
+
+
+LIES = {
+    "another state root": forged(CHAIN[2], state_root=b"\x01" * 32),
+    "another height": CHAIN[3],
+    "no seal": msgspec.structs.replace(CHAIN[2], seal=None),
+    "a seal of two": msgspec.structs.replace(CHAIN[2], seal=seal_of(CHAIN[2].block.header, (0, 1))),
+    "another block's seal": msgspec.structs.replace(CHAIN[2], seal=CHAIN[3].seal),
+    "another body": msgspec.structs.replace(CHAIN[2], bodies=(transaction(99),)),
+    "a missing body": msgspec.structs.replace(CHAIN[2], bodies=()),
+    "another receipt": msgspec.structs.replace(CHAIN[2], receipts=(b"better",)),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def test_a_wrong_block_ends_the_fetch_at_its_height_and_names_the_peer(world, lie):
+    world.sync.fetch(2, 1, 3)
+    world.sync.on_blocks(2, Blocks(1, (CHAIN[1], lie, CHAIN[3])))
+    assert [record.height for record in world.fetched] == [1]
+    assert world.failed == [2]
+
+
+async def test_a_silent_peer_and_an_empty_answer_are_failures(world, monkeypatch):
+    monkeypatch.setattr("network.sync.ANSWER_DEADLINE_S", 0.001)
+    world.sync.fetch(1, 1, 3)
+    while not world.failed:
+        await asyncio.sleep(0.001)
+    world.sync.fetch(2, 1, 3)
+    world.sync.on_blocks(2, Blocks(1, ()))
+    assert world.failed == [1, 2]
+
+
+async def test_what_is_asked_is_served_sealed_and_bounded(world):
+    world.sync.serve(3, BlocksRequest(4, 10**12))
+    world.sync.serve(3, BlocksRequest(1, 5))  # asks again before it was answered: not queued
+    while not world.sent:
+        await asyncio.sleep(0.001)
+    assert world.sent == [(3, Blocks(4, tuple(CHAIN[4:6])))]
+    world.sync.serve(1, BlocksRequest(77, 78))
+    while len(world.sent) < 2:
+        await asyncio.sleep(0.001)
+    assert world.sent[1] == (1, Blocks(77, ()))
