@@ -1,24 +1,28 @@
 # Two commands to know: `make demo` shows the whole system at work, `make test` proves it.
-# Everything lives in .venv, installed from the hash-locked requirement files.
+# Everything lives in .venv, installed from the hash-locked requirement files. Another Python: make PYTHON=python3.13 test
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := ledger consensus contracts network scripts tests
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format types check lock clean
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test bench lint format types check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+setup: $(VENV)/.dev ## Make .venv with everything that work on this project needs
+
 demo: $(VENV)/.runtime ## Four validators, a thousand notarised files, a killed primary (EXIT=1 stops by itself)
 	@$(BIN)/python -m scripts.demo $(if $(EXIT),--exit)
 
-test: $(VENV)/.dev ## Every test
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Every test (TESTS=tests/ledger for some)
+	@$(BIN)/python -m pytest $(TESTS)
 
-bench: $(VENV)/.runtime ## Committed transfers a second, latency, CPU and memory, as a table and as bench.json
+bench: $(VENV)/.runtime ## Committed transfers a second, latency, CPU, memory; also as bench.json (BENCH="--seconds 10")
 	@$(BIN)/python -m scripts.bench $(BENCH)
 
 lint: $(VENV)/.dev ## Lint and check the format
@@ -41,17 +45,36 @@ lock: ## Renew the lock files (needs uv)
 	    --group build --group dev pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove the environment, caches and what the demo and the benchmark left
-	rm -rf $(VENV) .demo .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .bench bench.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Quorate needs Python 3.11 or newer, this is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+# The environment. A target that fails is made again from scratch: nothing half-made is taken for whole.
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+define CHECK_PYTHON
+import sys
+version = "%d.%d" % sys.version_info[:2]
+if sys.version_info < (3, 11):
+    sys.exit("Quorate needs Python 3.11 or newer, and $(PYTHON) is " + version + ". Try: make PYTHON=python3.12")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("This Python cannot make environments. On Debian or Ubuntu: apt install python" + version + "-venv")
+endef
+export CHECK_PYTHON
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. Quorate needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c "$$CHECK_PYTHON"
+	@echo "Making $(VENV) with $(PYTHON)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what Quorate runs on"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "Installing what the tests and checks need"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
