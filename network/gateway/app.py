@@ -1,0 +1,215 @@
+"""The gateway put together: the guard at the door, the hot route, the explorer, and FastAPI for all the rest.
+
+Every request passes the guard (host name, counting, problems as answers, security headers), then goes to one of the
+three. It assembles and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from network.api import ExecutorApi, NodeUnavailable, ValidatorApi
+from network.gateway import metrics, submit
+from network.gateway.events import EventStreams
+from network.gateway.feed import SealedFeed
+from network.gateway.http import COMMON_HEADERS, Disconnected, Message, Receive, Scope, Send, answer_problem, check_host
+from network.gateway.intake import Intake
+from network.gateway.openapi import describe
+from network.gateway.pages import Pages, send_page
+from network.gateway.problems import Problem
+from network.gateway.routes_chain import chain_routes
+from network.gateway.routes_contracts import contract_routes
+from network.gateway.routes_node import node_routes
+from network.gateway.services import Room, Services
+from network.gateway.settings import GatewaySettings
+from network.gateway.waiters import Waiters
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The ASGI application. Its lifespan follows the validator's sealed blocks."""
+
+    def __init__(self, validator: ValidatorApi, executor: ExecutorApi, settings: GatewaySettings) -> None:
+        waiters = Waiters(settings.waiters_max)
+        feed = SealedFeed(validator, settings, waiters)
+        self.settings = settings
+        self.services = Services(
+            validator,
+            executor,
+            settings,
+            waiters,
+            feed,
+            EventStreams(feed, settings),
+            Room(settings.views_at_once_max, settings.views_waiting_max),
+        )
+        self._intake = Intake(validator, executor, settings)
+        self._submit = submit.SubmitRoute(self._intake, feed, waiters, settings)
+        self._pages = Pages() if settings.explorer else None
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self.api = make_api(self.services, self.metrics_page)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Begin to follow the validator."""
+        await self.services.feed.start()
+
+    async def stop(self) -> None:
+        """End everything that runs."""
+        await self.services.feed.stop()
+
+    def begin_stop(self) -> None:
+        """Let streams end and waits be answered; called before the server closes its connections."""
+        self.services.feed.begin_stop()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        guarded = _Guard(send)
+        try:
+            check_host(scope, self.settings)
+            await self._dispatch(scope, receive, guarded)
+        except Problem as problem:
+            await guarded.refuse(problem)
+        except NodeUnavailable as error:
+            await guarded.refuse(Problem("node_unavailable", f"{error}; try again, or ask another node"))
+        except Disconnected:
+            pass
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            await guarded.refuse(Problem("internal", "this is a fault of the gateway; its log says more"))
+        self._requests[scope["method"] if scope["method"] in METHODS else "other", guarded.status] += 1
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        if path == submit.PATH and method == "POST":
+            await self._submit(scope, receive, send)
+            return
+        if self._pages is not None and method in ("GET", "HEAD"):
+            page = self._pages.find(path)
+            if page is not None:
+                await send_page(scope, send, page)
+                return
+        await self.api(scope, receive, send)
+
+    def metrics_page(self) -> str:
+        """The text of /metrics."""
+        page = metrics.Page()
+        feed = self.services.feed
+        metrics.add_node(page, feed.status, reachable=feed.reachable)
+        metrics.add_requests(page, self._requests, self._submit.outcomes)
+        page.gauge("gateway_sealed_height", "Highest sealed block that the gateway has seen.", max(feed.height, 0))
+        page.gauge("gateway_waiters", "Requests that wait for a seal.", self.services.waiters.count)
+        page.gauge("gateway_streams", "Open event streams.", self.services.streams.open)
+        page.gauge("gateway_intake_transactions", "Transactions without an admission yet.", self._intake.held)
+        page.gauge("gateway_views", "Views that run or wait.", self.services.views.inside)
+        page.add(
+            "gateway_handovers_total", "counter", "Hand-overs to the validator.", [({}, self._intake.submit_calls)]
+        )
+        page.add("gateway_handed_over_total", "counter", "Transactions handed over.", [({}, self._intake.submitted)])
+        return page.text()
+
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class _Guard:
+    """`send`, with the common headers added, the status noted, and a way to refuse while nothing was sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            names = {name for name, _ in message["headers"]}
+            missing = [item for item in COMMON_HEADERS if item[0] not in names]
+            if missing:
+                message["headers"] = [*message["headers"], *missing]
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Answer with a problem, unless an answer is under way already."""
+        if not self.status:
+            await answer_problem(self, problem)
+
+
+def make_api(services: Services, metrics_page: Any) -> FastAPI:
+    """FastAPI with every route but the hot one, and every error as a problem."""
+    api = FastAPI(title="Quorate", docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
+    api.include_router(chain_routes(services))
+    api.include_router(contract_routes(services))
+    api.include_router(node_routes(services, metrics_page))
+    describe(api)
+
+    @api.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> Response:
+        return problem_response(Problem("bad_parameter", validation_text(error)))
+
+    @api.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        return problem_response(http_problem(request, error))
+
+    @api.exception_handler(Problem)
+    async def on_problem(_: Request, problem: Problem) -> Response:
+        return problem_response(problem)
+
+    @api.exception_handler(NodeUnavailable)
+    async def on_unavailable(_: Request, error: NodeUnavailable) -> Response:
+        return problem_response(Problem("node_unavailable", f"{error}; try again, or ask another node"))
+
+    return api
+
+
+def problem_response(problem: Problem) -> Response:
+    """A problem as FastAPI sends it."""
+    headers = {name.decode(): value.decode() for name, value in problem.headers()}
+    return Response(problem.body(), problem.status, headers)
+
+
+def validation_text(error: RequestValidationError) -> str:
+    """What is wrong with which parameter, in one sentence each."""
+    found = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
+        found.append(f"{place} is {str(item.get('input'))[:80]!r}: {item['msg']}")
+    return "; ".join(found)
+
+
+def http_problem(request: Request, error: HTTPException) -> Problem:
+    """What FastAPI's router refuses."""
+    if error.status_code == 404:
+        return Problem("not_found", f"{request.url.path[:200]} is no path of this API; /openapi.json lists them")
+    if error.status_code == 405:
+        return Problem("method_not_allowed", f"{request.method} is not available at {request.url.path[:200]}")
+    return Problem("bad_request", str(error.detail))
+
+
+def create_app(validator: ValidatorApi, executor: ExecutorApi, settings: GatewaySettings | None = None) -> Gateway:
+    """The gateway as an ASGI application, for `network.gateway.serve` or any other ASGI server."""
+    return Gateway(validator, executor, settings or GatewaySettings())

@@ -1,0 +1,80 @@
+"""The explorer's files, served from memory: read once at start, never from a path that a request names.
+
+Every page is the same small document; the script reads the address and shows what it names, so deep links work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import NamedTuple
+
+from network.gateway.http import Headers, Scope, Send, header
+
+PAGE_CSP = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+TYPES = {
+    ".html": b"text/html; charset=utf-8",
+    ".css": b"text/css; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+INDEX = "index.html"
+VIEWS = ("blocks", "block", "tx", "contracts", "contract", "accounts", "account", "validators", "api")
+
+
+class Page(NamedTuple):
+    """One file, ready to send."""
+
+    body: bytes
+    headers: Headers
+    etag: bytes
+
+
+class Pages:
+    """All files of the explorer by path."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, Page] = {}
+        for item in files("network").joinpath("explorer").iterdir():
+            suffix = item.name[item.name.rfind(".") :]
+            if suffix in TYPES:
+                self._pages[f"/static/{item.name}"] = make_page(item.read_bytes(), TYPES[suffix])
+        self._index = self._pages.pop(f"/static/{INDEX}")
+
+    def find(self, path: str) -> Page | None:
+        """The page at a path, None where the explorer has none."""
+        if path == "/" or path[1:].partition("/")[0] in VIEWS:
+            return self._index
+        return self._pages.get(path)
+
+
+def make_page(body: bytes, media_type: bytes) -> Page:
+    """A file with its headers."""
+    etag = b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"'
+    headers: Headers = [
+        (b"content-type", media_type),
+        (b"content-length", str(len(body)).encode()),
+        (b"content-security-policy", PAGE_CSP),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+        (b"cache-control", b"no-cache"),
+        (b"etag", etag),
+    ]
+    return Page(body, headers, etag)
+
+
+async def send_page(scope: Scope, send: Send, page: Page) -> None:
+    """Answer GET or HEAD; a reader that has it already gets 304."""
+    if header(scope, b"if-none-match") == page.etag:
+        await send({"type": "http.response.start", "status": 304, "headers": [(b"etag", page.etag)]})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": page.headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})
