@@ -116,11 +116,11 @@ def verify_consistency(
 
     An empty first tree proves nothing and is refused.
     """
-    if not (_are_sizes(first_size, second_size) and _are_hashes(first_root, second_root) and _is_path(proof)):
+    if not (_are_sizes(first_size, second_size) and _are_bytes(first_root, second_root) and _is_path(proof)):
         return False
     if first_size == second_size:
         return first_size > 0 and not proof and first_root == second_root
-    if not 0 < first_size < second_size or not proof:
+    if not (0 < first_size < second_size and proof and _are_hashes(first_root, second_root)):
         return False
     path = list(proof)
     if first_size & (first_size - 1) == 0:  # the first tree is itself a node of the second
