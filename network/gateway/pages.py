@@ -38,7 +38,7 @@ class Pages:
 
     def __init__(self) -> None:
         self._pages: dict[str, Page] = {}
-        for item in files("network").joinpath("explorer").iterdir():
+        for item in files("network.explorer").iterdir():
             suffix = item.name[item.name.rfind(".") :]
             if suffix in TYPES:
                 self._pages[f"/static/{item.name}"] = make_page(item.read_bytes(), TYPES[suffix])
