@@ -109,7 +109,7 @@ class MethodInterface(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContractInfo(msgspec.Struct, frozen=True, array_like=True):
-    """A deployed contract. `source` is empty in listings. `owner` is the deployer's public key, empty for system ones."""
+    """A deployed contract. `source` is empty in listings; `owner` is its deployer's public key, empty for system ones."""
 
     name: str
     code_hash: bytes
@@ -214,7 +214,7 @@ class GetAccount(ValidatorRequest, frozen=True, array_like=True, tag="account"):
 
 
 class Subscribe(ValidatorRequest, frozen=True, array_like=True, tag="subscribe"):
-    """-> sealed height; from then on each sealed block is pushed as an encoded BlockRecord. A slow reader is cut off."""
+    """-> sealed height; then each sealed block is pushed as an encoded BlockRecord. A slow reader is cut off."""
 
 
 AnyValidatorRequest = (

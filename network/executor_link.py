@@ -68,7 +68,7 @@ class ExecutorLink:
         return await self._ask(GetExecutorStatus(), ExecutorStatus, CONNECT_TIMEOUT_S)
 
     async def genesis_root(self) -> bytes:
-        """The state root of height 0, where a fresh executor stands. One that is ahead of an empty store starts anew."""
+        """The state root of height 0, where a fresh executor stands. One ahead of an empty store starts anew."""
         while True:
             try:
                 status = await self.status()

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from contracts.engine import Engine
+from contracts.engine import Engine, HeightUnavailable
+from contracts.language.interface import Failure
 from ledger.errors import LedgerError
 from ledger.genesis import load_genesis
 from ledger.state import State
@@ -39,7 +40,7 @@ from network.api import (
     View,
     ViewOutcome,
 )
-from network.ipc import Connection, Server
+from network.ipc import Connection, RemoteError, Server
 from network.lifeline import StopSignal, run, set_up_logging
 
 log = logging.getLogger("quorate.executor")
@@ -57,8 +58,13 @@ class ExecutorService:
         self._forget = forget
 
     async def handle(self, _connection: Connection, payload: bytes) -> bytes:
-        """The encoded answer to an encoded request."""
-        return _encode(self._answer(_decoder.decode(payload)))
+        """The encoded answer to an encoded request. What cannot be read becomes an error with a stable code."""
+        try:
+            return _encode(self._answer(_decoder.decode(payload)))
+        except HeightUnavailable as error:
+            raise RemoteError("height_unavailable", str(error)) from None
+        except Failure as failure:
+            raise RemoteError(failure.code, failure.message) from None
 
     def _answer(self, request: AnyExecutorRequest) -> Any:
         engine = self._engine

@@ -34,7 +34,7 @@ async def serve_gateway(config_path: Path) -> int:
     await executor.start()
     gc.collect()
     gc.freeze()
-    serving = asyncio.create_task(serve(app, config.gateway.host, config.gateway.port))
+    serving = asyncio.create_task(serve(app, config.gateway.host, config.gateway.port, handle_signals=False))
     stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
     await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
     if serving.done():

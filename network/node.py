@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import sys
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -39,27 +40,24 @@ EXIT_FAILED = 1
 _CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
 
 
-def run(config: NodeConfig, *, follow_parent: bool = False) -> int:
-    """Run a node until it is told to stop. 0 after a clean stop, 2 when it cannot run as configured.
-
-    With `follow_parent` it also ends when its standard input closes, for whoever starts nodes as children.
-    """
+def run(config: NodeConfig) -> int:
+    """Run a node until it is told to stop. 0 after a clean stop, 2 when it cannot run as configured."""
     set_up_logging("validator", config.node.log_level)
     try:
         with DirectoryLock(config.data_directory):
-            return run_loop(_run(config, follow_parent))
+            return run_loop(_run(config))
     except (LedgerError, LinkError, NodeUnavailable) as error:
         print(f"quorate: {error}", file=sys.stderr)  # noqa: T201 - the last word of a command
         return EXIT_UNUSABLE
 
 
-async def _run(config: NodeConfig, follow_parent: bool) -> int:
+async def _run(config: NodeConfig) -> int:
     genesis, key, member = check(config)
     paths = NodePaths(config.data_directory)
     paths.run.mkdir(mode=0o700, exist_ok=True)
     executor = Child(_executor_spec(config, paths))
     gateway = Child(_gateway_spec(config)) if config.gateway.enabled else None
-    stop = StopSignal(follow_parent=follow_parent)
+    stop = StopSignal(follow_parent=False)
     node = ValidatorNode(config, genesis, key, member, executor)
     await executor.start()
     if gateway is not None:
@@ -80,8 +78,9 @@ async def _until_something_ends(node: ValidatorNode, stop: StopSignal, children:
     stopping = asyncio.create_task(stop.wait())
     failing = asyncio.create_task(node.wait())
     unfit = [child.unfit for child in children]
+    ends: list[asyncio.Future[Any]] = [stopping, failing, *unfit]
     try:
-        await asyncio.wait((stopping, failing, *unfit), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (stopping, failing):
             task.cancel()
@@ -137,8 +136,10 @@ def _environment() -> dict[str, str]:
 
 
 def _executor_spec(config: NodeConfig, paths: NodePaths) -> ChildSpec:
-    arguments = ("--socket", str(paths.executor_socket), "--state", str(paths.state))
-    arguments += ("--genesis", str(config.genesis_path), "--log-level", config.node.log_level)
+    arguments = [
+        *("--socket", str(paths.executor_socket), "--state", str(paths.state)),
+        *("--genesis", str(config.genesis_path), "--log-level", config.node.log_level),
+    ]
     return ChildSpec("executor", "network.executor_process", arguments, _environment())
 
 

@@ -1,8 +1,9 @@
 """From an ordered batch to a stored block: execute in height order, build the header, store, tell the replica.
 
 The executor holds derived state only. Whenever it is behind the block store (it was restarted, or its disk lost its
-tail) the blocks that it lacks are replayed to it and every state root is compared; whenever it is ahead, the block
-store has lost data, and the state is rebuilt from genesis. It is never trusted to be anywhere: it is asked.
+tail) the blocks that it lacks are replayed to it and every state root is compared. A little ahead (its answer or the
+store's last write was lost) it executes the height once more from the version below; far ahead the block store has
+lost data, and the state is rebuilt from genesis. It is never trusted to be anywhere: it is asked.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ class Executor(Protocol):
 class Pipeline:
     """Executes what is delivered, one height after the other.
 
-    `bodies(batch)` are the transactions in order; `fetched(height)` is a sealed record that came from a peer, where
-    one did; `executed(height, header_hash, returned)` reports a stored block.
+    `ahead_max` is how many heights the executor can execute again; `bodies(batch)` are the transactions in order;
+    `fetched(height)` is a sealed record that came from a peer, where one did; `executed(record, returned)` reports
+    a stored block, and the indexes that did not fit in it.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Pipeline:
         store: BlockStore,
         executor: Executor,
         validators_hash: bytes,
+        ahead_max: int,
         bodies: Callable[[Batch], Sequence[bytes] | None],
         fetched: Callable[[int], BlockRecord | None],
         executed: Callable[[BlockRecord, Sequence[int]], None],
@@ -65,6 +68,7 @@ class Pipeline:
         self._store = store
         self._executor = executor
         self._validators_hash = validators_hash
+        self._ahead_max = ahead_max
         self._bodies = bodies
         self._fetched = fetched
         self._executed = executed
@@ -123,9 +127,9 @@ class Pipeline:
     async def _replay(self, height: int) -> bool:
         """One attempt; False when the state had to be thrown away and the executor comes back empty."""
         at = (await self._executor.status()).height
-        if at > height:
+        if at > height + self._ahead_max:
             log.error(
-                "the state is at height %d, the block store at %d: a block or an answer was lost; rebuilding the state",
+                "the state is at height %d, the block store only at %d: blocks were lost; rebuilding the state",
                 at,
                 height,
             )

@@ -10,6 +10,7 @@ import ctypes
 import os
 import resource
 import sys
+from collections.abc import Callable
 
 MEMORY_BYTES_MAX = 4 << 30
 OPEN_FILES_MAX = 512
@@ -20,7 +21,7 @@ _CLONE_NEWNET = 0x40000000
 
 def enter() -> tuple[str, ...]:
     """Drop what can be dropped. Returns the names of the protections that are now in force."""
-    attempts = (
+    attempts: tuple[tuple[str, Callable[[], bool]], ...] = (
         ("no-core-dump", lambda: _limit(resource.RLIMIT_CORE, 0)),
         ("memory-limit", lambda: _limit(resource.RLIMIT_AS, MEMORY_BYTES_MAX)),
         ("open-files-limit", lambda: _limit(resource.RLIMIT_NOFILE, OPEN_FILES_MAX)),
@@ -46,7 +47,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _no_new_privileges() -> bool:
-    return sys.platform == "linux" and _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    return sys.platform == "linux" and bool(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 
 
 def _no_network() -> bool:
@@ -54,4 +55,4 @@ def _no_network() -> bool:
     if sys.platform != "linux":
         return False
     flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
-    return _libc().unshare(flags) == 0
+    return bool(_libc().unshare(flags) == 0)

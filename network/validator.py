@@ -186,6 +186,7 @@ class ValidatorNode:
             store=self._store,
             executor=self._executor,
             validators_hash=genesis.validators.hash,
+            ahead_max=parameters.window,
             bodies=self._bodies.of,
             fetched=self._fetched.get,
             executed=self._on_executed,

@@ -77,7 +77,10 @@ def read_peer_frame(frame: bytes) -> PeerMessage | None:
     if not frame or frame[0] != _OTHER:
         return None
     try:
-        return _decoder.decode(memoryview(frame)[1:])
+        message: PeerMessage = _decoder.decode(memoryview(frame)[1:])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return message
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
