@@ -1,0 +1,85 @@
+"""A write-set: what a frame, a transaction or a block would change, in the order of its keys when that is asked for.
+
+It holds no state and charges nothing. A write-set is dropped when its frame fails, else merged into the one below.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from heapq import merge as merge_sorted
+
+from contracts.storage import Reader
+
+
+class WriteSet:
+    """Writes by state key; None deletes. The sorted keys are kept only once a scan has asked for them."""
+
+    __slots__ = ("_sorted", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes | None] = {}
+        self._sorted: list[bytes] | None = None
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Set or delete one key."""
+        if self._sorted is not None and key not in self.values:
+            insort(self._sorted, key)
+        self.values[key] = value
+
+    def merge(self, upper: WriteSet) -> None:
+        """Take over everything that `upper` wrote."""
+        if self._sorted is None:
+            self.values.update(upper.values)
+            return
+        for key, value in upper.values.items():
+            self.put(key, value)
+
+    def keys_from(self, start: bytes, prefix: bytes) -> Iterator[bytes]:
+        """The written keys with this prefix, not below `start`, in order."""
+        if not self.values:
+            return
+        if self._sorted is None:
+            self._sorted = sorted(self.values)
+        for position in range(bisect_left(self._sorted, start), len(self._sorted)):
+            key = self._sorted[position]
+            if not key.startswith(prefix):
+                return
+            yield key
+
+
+def overlaid(
+    layers: Sequence[WriteSet], reader: Reader, prefix: bytes, start: bytes, page: int
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """State entries with the prefix from `start` on, in key order, as the layers (uppermost first) leave them.
+
+    A key that a layer deleted is yielded with None, so that whoever pays for the scan pays for it too.
+    """
+    stored: dict[bytes, bytes] = {}
+    sources: list[Iterator[bytes]] = [layer.keys_from(start, prefix) for layer in layers if layer.values]
+    sources.append(_stored_keys(reader, prefix, start, page, stored))
+    previous = None
+    for key in merge_sorted(*sources):
+        if key == previous:
+            continue
+        previous = key
+        yield key, _value_of(key, layers, stored)
+
+
+def _value_of(key: bytes, layers: Sequence[WriteSet], stored: dict[bytes, bytes]) -> bytes | None:
+    for layer in layers:
+        if key in layer.values:
+            return layer.values[key]
+    return stored.get(key)
+
+
+def _stored_keys(reader: Reader, prefix: bytes, start: bytes, page: int, stored: dict[bytes, bytes]) -> Iterator[bytes]:
+    """Page through the stored entries; the values of the page at hand are left in `stored`."""
+    while True:
+        entries = reader.scan(prefix, start, page)
+        for key, value in entries:
+            stored[key] = value
+            yield key
+        if len(entries) < page:
+            return
+        start = entries[-1][0] + b"\x00"
