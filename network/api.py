@@ -109,7 +109,7 @@ class MethodInterface(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContractInfo(msgspec.Struct, frozen=True, array_like=True):
-    """A deployed contract. `source` is empty in listings; `owner` is its deployer's public key, empty for system ones."""
+    """A deployed contract. `source` is empty in listings; `owner` is the deployer's public key, empty for the system's."""
 
     name: str
     code_hash: bytes

@@ -81,8 +81,6 @@ def read_peer_frame(frame: bytes) -> PeerMessage | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return message
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
 
 
 def split_gossip(raws: Sequence[bytes]) -> list[tuple[bytes, ...]]:
