@@ -6,6 +6,7 @@ LedgerError
 │   └── NotCanonical         they decode, but the value has another encoding
 ├── KeyFileError             a key file is missing, wrong, unreadable or too readable
 ├── GenesisError             a genesis file breaks a rule, or differs from the stored one
+├── HeightNotKept            a read of the state at a height that is pruned or not reached
 ├── InvalidProof             a proof, a seal or a receipt does not hold; the text says why
 └── StorageError             the disk did not keep what it was given
     ├── DatabaseInUse        another process holds the data directory
@@ -37,6 +38,10 @@ class KeyFileError(LedgerError):
 
 class GenesisError(LedgerError):
     """A genesis breaks a rule, or is not the one that this data directory was made with."""
+
+
+class HeightNotKept(LedgerError):
+    """The state at this height has been pruned, or has not been reached yet."""
 
 
 class InvalidProof(LedgerError):

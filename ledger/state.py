@@ -1,0 +1,154 @@
+"""The authenticated key-value state: what contracts read and write, under one root that a header names.
+
+Puts together the tree (`ledger.state_tree`), its proofs (`ledger.state_proof`), the versions kept
+(`ledger.versions`) and a side table that the root does not cover. Knows no contract, and not what a key or a value
+means. One process and one writing thread own a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ledger import state_tree
+from ledger.errors import DataLost
+from ledger.state_proof import EMPTY, check_state_proof, path_of, value_hash, verify_state_proof
+from ledger.state_tree import NOTHING, TreeChange
+from ledger.versions import Versions
+
+__all__ = ["EMPTY_ROOT", "State", "check_state_proof", "verify_state_proof"]
+
+EMPTY_ROOT = EMPTY
+KEY_BYTES_MAX = 1024
+VALUE_BYTES_MAX = 1 << 20
+PAGES_CACHED_MAX = 8192  # of some 600 bytes each
+
+_VALUE, _PAGE, _ROOT = b"v", b"p", b"r"  # kinds of row
+_NO_SIDE: Mapping[bytes, bytes | None] = {}
+
+
+class State:
+    """An open state. `height` is -1 until the first commit."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+        self._root = versions.get(_ROOT) or NOTHING
+        self._cache: dict[str, bytes] = {}
+
+    @classmethod
+    def open(cls, path: Path | str) -> State:
+        """Open or create the state in the directory `path`.
+
+        Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then the directory is to be deleted, and the state made
+        again from the blocks.
+        """
+        return cls(Versions(Path(path)))
+
+    @property
+    def height(self) -> int:
+        """The height last committed, -1 when there is none yet."""
+        return self._versions.height
+
+    @property
+    def oldest_height(self) -> int:
+        """The oldest height that can still be read, -1 while there is none."""
+        return self._versions.oldest
+
+    @property
+    def root(self) -> bytes:
+        """The state root at `height`."""
+        return state_tree.root_hash(self._root)
+
+    def root_at(self, height: int) -> bytes:
+        """The state root at a height that is kept. Raises `HeightNotKept`."""
+        return state_tree.root_hash(self._versions.get(_ROOT, height) or NOTHING)
+
+    def get(self, key: bytes, height: int | None = None) -> bytes | None:
+        """The value of a key at a height (None: the newest). Raises `HeightNotKept`."""
+        return self._versions.get(_VALUE + key, height)
+
+    def scan(
+        self, prefix: bytes, start: bytes | None = None, limit: int = 1000, height: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` (key, value) whose key has the prefix and is not below `start`, in key order."""
+        rows = self._versions.scan(_VALUE + prefix, _VALUE + (start or prefix), limit, height)
+        return [(row[1:], value) for row, value in rows]
+
+    def prove(self, key: bytes, height: int | None = None) -> bytes:
+        """The encoded proof of a key's value, or of its absence, against `root_at(height)`. Raises `HeightNotKept`."""
+        root = self._versions.get(_ROOT, height) or NOTHING
+        return state_tree.prove(lambda nibbles: self._stored_page(nibbles, height), root, key)
+
+    def commit(
+        self, height: int, writes: Mapping[bytes, bytes | None], side: Mapping[bytes, bytes | None] = _NO_SIDE
+    ) -> bytes:
+        """Apply the writes (None deletes) of the next height, all in one step, and give the new root.
+
+        Raises `StorageError`; nothing has changed then, and after a failed write nothing can be committed any more.
+        """
+        rows = self._changed_values(writes)
+        change = TreeChange(self._page)
+        root = change.apply(
+            self._root,
+            [
+                (path, path + value_hash(new) if new is not None else NOTHING)
+                for path, new in ((path_of(row[1:]), new) for row, (_, new) in rows.items())
+            ],
+        )
+        for nibbles, page in change.pages.items():
+            rows[_PAGE + nibbles.encode()] = (change.before.get(nibbles), page)
+        if root != self._root:
+            rows[_ROOT] = (self._root, root)
+        self._versions.commit(height, rows, side)
+        self._root = root
+        self._remember(change.pages)
+        return self.root
+
+    def side_get(self, key: bytes) -> bytes | None:
+        """A value of the side table, as last committed."""
+        return self._versions.plain_get(key)
+
+    def side_scan(self, prefix: bytes, start: bytes | None = None, limit: int = 1000) -> list[tuple[bytes, bytes]]:
+        """At most `limit` entries of the side table in key order."""
+        return self._versions.plain_scan(prefix, start or prefix, limit)
+
+    def prune(self, below: int) -> None:
+        """Forget the versions below a height."""
+        self._versions.prune(below)
+
+    def close(self) -> None:
+        """Release the database; a second call does nothing."""
+        self._versions.close()
+
+    def _changed_values(self, writes: Mapping[bytes, bytes | None]) -> dict[bytes, tuple[bytes | None, bytes | None]]:
+        """(old, new) of every value that the writes change."""
+        rows: dict[bytes, tuple[bytes | None, bytes | None]] = {}
+        for key, new in writes.items():
+            if len(key) > KEY_BYTES_MAX:
+                raise ValueError(f"a state key of {len(key)} bytes, at most {KEY_BYTES_MAX} are allowed")
+            if new is not None and len(new) > VALUE_BYTES_MAX:
+                raise ValueError(f"a state value of {len(new)} bytes, at most {VALUE_BYTES_MAX} are allowed")
+            old = self._versions.get(_VALUE + key)
+            if old != new:
+                rows[_VALUE + key] = (old, new)
+        return rows
+
+    def _page(self, nibbles: str) -> bytes:
+        page = self._cache.get(nibbles)
+        return page if page is not None else self._stored_page(nibbles)
+
+    def _stored_page(self, nibbles: str, height: int | None = None) -> bytes:
+        page = self._versions.get(_PAGE + nibbles.encode(), height)
+        if page is None:
+            raise DataLost(f"the state has lost a page of its tree, at {nibbles or 'the root'}")
+        return page
+
+    def _remember(self, pages: Mapping[str, bytes | None]) -> None:
+        """Keep what was written lately; when that is too much, forget all of it and begin again."""
+        if len(self._cache) + len(pages) > PAGES_CACHED_MAX:
+            self._cache.clear()
+        for nibbles, page in pages.items():
+            if page is None:
+                self._cache.pop(nibbles, None)
+            else:
+                self._cache[nibbles] = page

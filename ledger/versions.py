@@ -1,0 +1,230 @@
+"""Rows of a LevelDB database that can be read as they were at earlier heights.
+
+The newest value of a row lies under its own key. A commit that changes it keeps the old one beside it, under the height
+of the change; to read at a height is to take the oldest such value that is above it, or else the newest. Heights in
+demand are few below the newest (what is not sealed yet), so the steps are few; what is pruned is one range.
+
+A commit is one atomic write, not flushed: the state is derived, and a lost tail is replayed from the blocks. But a
+power cut may lose writes in the *middle*: LevelDB's last but one log, full but not yet a table, while the last one
+survived. So each commit leaves its own height as a row; one missing among those not flushed yet is `DataLost`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ledger.database import open_database, speaking_of, sync_logs
+from ledger.errors import DataLost, HeightNotKept, StorageError
+
+FORMAT_VERSION = 1
+COMMITS_BETWEEN_FLUSHES = 256
+
+_META_KEY = b"m"
+_META = struct.Struct(">IqqQ")  # format, newest height, oldest height kept, height flushed + 1
+_HEIGHT = struct.Struct(">Q")
+_WAS_ABSENT = b""
+_WAS_PRESENT = b"\x01"
+
+
+class Versions:
+    """An open database of versioned rows ("r" row) and plain rows ("s" row). One thread commits and prunes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create. Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then delete it and replay."""
+        self.path = path
+        self.height = self.oldest = -1
+        self._flushed = -1
+        self._fault = ""
+        self._database = open_database(path, bloom_filter_bits=10)
+        try:
+            self._load()
+        except BaseException:
+            self._database.close()
+            raise
+        self._top = self.height
+
+    def get(self, row: bytes, height: int | None = None) -> bytes | None:
+        """The value of a row at a height (None: the newest)."""
+        with speaking_of(self.path):
+            newest: bytes | None = self._database.get(b"r" + row)
+            if height is None or height == self.height:
+                return newest
+            self._expect_kept(height)
+            # A commit raises `_top` before it writes: a value read above is never newer than the last step below.
+            for change in range(height + 1, self._top + 1):
+                kept: bytes | None = self._database.get(b"o" + _HEIGHT.pack(change) + row)
+                if kept is not None:
+                    return kept[1:] if kept else None
+        return newest
+
+    def scan(self, prefix: bytes, start: bytes, limit: int, height: int | None = None) -> list[tuple[bytes, bytes]]:
+        """At most `limit` (row, value) with the prefix, not below `start`, in order, at a height (None: the newest)."""
+        if limit <= 0:
+            return []
+        first = max(prefix, start)
+        then = self._changed_since(prefix, first, height)
+        found: list[tuple[bytes, bytes]] = []
+        waiting = sorted(row for row, value in then.items() if value is not None)
+        waiting.reverse()
+        for row, value in self._iterate(b"r" + first, b"r" + prefix):
+            while waiting and waiting[-1] < row and len(found) < limit:
+                _append(found, waiting.pop(), then)
+            if len(found) >= limit:
+                return found
+            if row not in then:
+                found.append((row, value))
+            elif waiting and waiting[-1] == row:
+                _append(found, waiting.pop(), then)
+        while waiting and len(found) < limit:
+            _append(found, waiting.pop(), then)
+        return found
+
+    def plain_get(self, row: bytes) -> bytes | None:
+        """The value of a row that has no versions."""
+        with speaking_of(self.path):
+            value: bytes | None = self._database.get(b"s" + row)
+        return value
+
+    def plain_scan(self, prefix: bytes, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` plain rows with the prefix, not below `start`, in order."""
+        found: list[tuple[bytes, bytes]] = []
+        for item in self._iterate(b"s" + max(prefix, start), b"s" + prefix):
+            if len(found) >= limit:
+                break
+            found.append(item)
+        return found
+
+    def commit(
+        self, height: int, rows: Mapping[bytes, tuple[bytes | None, bytes | None]], plain: Mapping[bytes, bytes | None]
+    ) -> None:
+        """Write one height: each row as (old value, new value), and the plain rows. All of it or nothing."""
+        self._refuse_after_fault()
+        if height != self.height + 1:
+            raise StorageError(f"height {height} cannot be committed, the next is {self.height + 1}")
+        oldest = height if self.oldest < 0 else self.oldest
+        batch = self._database.write_batch()
+        change = b"o" + _HEIGHT.pack(height)
+        for row, (old, new) in rows.items():
+            if height > oldest:
+                batch.put(change + row, _WAS_ABSENT if old is None else _WAS_PRESENT + old)
+            if new is None:
+                batch.delete(b"r" + row)
+            else:
+                batch.put(b"r" + row, new)
+        for row, value in plain.items():
+            if value is None:
+                batch.delete(b"s" + row)
+            else:
+                batch.put(b"s" + row, value)
+        batch.put(b"h" + _HEIGHT.pack(height), b"")
+        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, oldest, self._flushed + 1))
+        self._top = height
+        self._write(batch)
+        self.height, self.oldest = height, oldest
+        if height - self._flushed >= COMMITS_BETWEEN_FLUSHES:
+            self._flush()
+
+    def prune(self, below: int) -> None:
+        """Forget the versions below a height; the newest is always kept."""
+        below = min(below, self.height)
+        if below <= self.oldest:
+            return
+        self._refuse_after_fault()
+        batch = self._database.write_batch()
+        start, stop = b"o" + _HEIGHT.pack(self.oldest), b"o" + _HEIGHT.pack(below + 1)
+        with speaking_of(self.path):
+            for key in self._database.iterator(start=start, stop=stop, include_value=False, fill_cache=False):
+                batch.delete(key)
+        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, self.height, below, self._flushed + 1))
+        self.oldest = below
+        self._write(batch)
+
+    def close(self) -> None:
+        """Release the database; a second call does nothing."""
+        self._fault = self._fault or f"the state {self.path} is closed"
+        self._database.close()
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _load(self) -> None:
+        with speaking_of(self.path):
+            meta = self._database.get(_META_KEY, verify_checksums=True)
+            if meta is None:
+                if any(True for _ in self._database.iterator(include_value=False)):
+                    raise DataLost(f"the state {self.path} has lost the record of its height")
+                return
+            version, self.height, self.oldest, flushed_next = _META.unpack(meta)
+            if version != FORMAT_VERSION:
+                raise StorageError(
+                    f"the state {self.path} has format {version}, this program reads format {FORMAT_VERSION}"
+                )
+            self._flushed = flushed_next - 1
+            start, stop = b"h" + _HEIGHT.pack(flushed_next), b"h" + _HEIGHT.pack(self.height + 1)
+            written = [
+                _HEIGHT.unpack(key[1:])[0]
+                for key in self._database.iterator(start=start, stop=stop, include_value=False)
+            ]
+        if written != list(range(flushed_next, self.height + 1)):
+            lost = sorted(set(range(flushed_next, self.height + 1)) - set(written))
+            raise DataLost(f"the state {self.path} at height {self.height} has lost the changes of height {lost[0]}")
+
+    def _flush(self) -> None:
+        """Nothing up to here can be lost any more, so the heights' own rows can go."""
+        try:
+            sync_logs(self.path)
+        except OSError as error:
+            self._fault = f"could not flush the state {self.path}: {error.strerror or error}"
+            raise StorageError(self._fault) from error
+        batch = self._database.write_batch()
+        for height in range(self._flushed + 1, self.height + 1):
+            batch.delete(b"h" + _HEIGHT.pack(height))
+        self._flushed = self.height
+        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, self.height, self.oldest, self._flushed + 1))
+        self._write(batch)
+
+    def _write(self, batch: object) -> None:
+        try:
+            with speaking_of(self.path):
+                batch.write()  # type: ignore[attr-defined]  # plyvel has no stubs
+        except StorageError as error:
+            self._fault = f"{error}; nothing more is written until the process is restarted"
+            raise StorageError(self._fault) from error
+
+    def _iterate(self, start: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(row, value) from `start` on, while the key has the prefix."""
+        with speaking_of(self.path):
+            for key, value in self._database.iterator(start=start, fill_cache=False):
+                if not key.startswith(prefix):
+                    return
+                yield key[1:], value
+
+    def _changed_since(self, prefix: bytes, first: bytes, height: int | None) -> dict[bytes, bytes | None]:
+        """What the rows that changed after a height were at that height."""
+        then: dict[bytes, bytes | None] = {}
+        if height is None or height == self.height:
+            return then
+        self._expect_kept(height)
+        for change in range(height + 1, self._top + 1):
+            at = b"o" + _HEIGHT.pack(change)
+            with speaking_of(self.path):
+                for key, kept in self._database.iterator(start=at + first, fill_cache=False):
+                    if not key.startswith(at + prefix):
+                        break
+                    then.setdefault(key[len(at) :], kept[1:] if kept else None)
+        return then
+
+    def _expect_kept(self, height: int) -> None:
+        if not self.oldest <= height <= self.height:
+            raise HeightNotKept(f"the state at height {height} is not kept: heights {self.oldest} to {self.height} are")
+
+    def _refuse_after_fault(self) -> None:
+        if self._fault:
+            raise StorageError(self._fault)
+
+
+def _append(found: list[tuple[bytes, bytes]], row: bytes, then: Mapping[bytes, bytes | None]) -> None:
+    value = then[row]
+    assert value is not None
+    found.append((row, value))
