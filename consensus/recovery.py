@@ -25,6 +25,7 @@ class Anchor(Struct, frozen=True, tag="anchor"):
 class BatchHeld(Struct, frozen=True, tag="batch"):
     """A batch that a vote or a certificate in this journal names; its bodies are durable at the driver."""
 
+    digest: Hash
     batch: Batch
 
 
@@ -96,8 +97,8 @@ def read_record(data: bytes) -> Record:
 def _place(record: Record) -> Place:
     """Where a record belongs: kind, height (-1 where it has none), digest."""
     match record:
-        case BatchHeld(batch):
-            return ("batch", batch.height, batch.digest)
+        case BatchHeld(digest, batch):
+            return ("batch", batch.height, digest)
         case Voted(kind, vote):
             return (kind, vote.height, b"")
         case Certified(certificate):
@@ -144,9 +145,13 @@ class Journal:
             if not isinstance(record, BatchHeld) or place[1:] in named
         }
 
-    def snapshot(self, sealed_height: int) -> list[bytes]:
-        """Everything needed to start again, once blocks up to `sealed_height` are durable with their seals."""
-        self.note(Anchor(sealed_height))
+    def snapshot(self, sealed_height: int | None) -> list[bytes]:
+        """Everything needed to start again, once blocks up to `sealed_height` are durable with their seals.
+
+        None while this member's past is in doubt: then there is no anchor, and the doubt survives a restart.
+        """
+        if sealed_height is not None:
+            self.note(Anchor(sealed_height))
         self.forget_unnamed_batches()
         return [record.encode() for record in self._held.values()]
 

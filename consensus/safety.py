@@ -76,7 +76,7 @@ class Safety:
             return None
         vote, signature = signed
         envelope = Envelope(PRE_PREPARE, vote.encode(), signature, (batch,))
-        return Permit((BatchHeld(batch), Voted(PRE_PREPARE, vote, signature)), envelope)
+        return Permit((BatchHeld(digest, batch), Voted(PRE_PREPARE, vote, signature)), envelope)
 
     def prepare(self, batch: Batch, digest: bytes) -> Permit | None:
         """PREPARE in the current view. The batch's bodies must be durable already."""
@@ -84,7 +84,9 @@ class Safety:
         if signed is None:
             return None
         vote, signature = signed
-        return Permit((BatchHeld(batch), Voted(PREPARE, vote, signature)), Envelope(PREPARE, vote.encode(), signature))
+        return Permit(
+            (BatchHeld(digest, batch), Voted(PREPARE, vote, signature)), Envelope(PREPARE, vote.encode(), signature)
+        )
 
     def commit(self, batch: Batch, certificate: PreparedCertificate) -> Permit | None:
         """COMMIT in the current view, resting on a prepared certificate of that view."""
@@ -94,7 +96,10 @@ class Safety:
         if signed is None:
             return None
         vote, signature = signed
-        return Permit((BatchHeld(batch), Certified(certificate, signature)), Envelope(COMMIT, vote.encode(), signature))
+        return Permit(
+            (BatchHeld(certificate.digest, batch), Certified(certificate, signature)),
+            Envelope(COMMIT, vote.encode(), signature),
+        )
 
     def checkpoint(self, height: int, header_hash: bytes) -> Permit | None:
         """CHECKPOINT: it has no view, so one header a height, for ever."""

@@ -74,10 +74,11 @@ class Proposal(msgspec.Struct, frozen=True):
 class Round:
     """One view's votes at one height."""
 
-    __slots__ = ("commits", "prepares", "proposal")
+    __slots__ = ("commits", "equivocated", "prepares", "proposal")
 
     def __init__(self) -> None:
         self.proposal: Proposal | None = None
+        self.equivocated = False  # a second proposal was seen, and reported
         self.prepares = Votes()
         self.commits = Votes()
 
