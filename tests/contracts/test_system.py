@@ -1,0 +1,287 @@
+"""The system contract: accounts and roles, deployment with init, upgrades that keep state and history readable."""
+
+import pytest
+
+from contracts import codes
+from contracts.language.interface import Failure, Problem, SourceRefused
+from contracts.system import PAGE_MAX, PROBLEMS_SHOWN_MAX
+from ledger import codec, hashing
+from ledger.types import Parameters
+
+
+def account(chain, name):
+    return codec.decode(chain.view("system", "account", chain.address(name)).value)
+
+
+def set_account(chain, name, roles, sender="ada", label=None):
+    return chain.send(sender, ("system", "set_account", chain.address(name), label or name, roles))
+
+
+def with_init(chain, source="born"):
+    """A program whose init stores its two arguments and fails for a negative one."""
+
+    def init(host, _meter, owner, amount):
+        if amount < 0:
+            raise Failure("failed", "a negative amount", line=4)
+        host.put("owner", (), codec.encode([owner, amount, host.context.sender, host.context.contract]))
+        host.emit("Born", {"amount": amount})
+
+    chain.add_program(source, state=[("owner", "Var[str]")], init=init)
+    chain.programs[source].entries["init"] = ("init", init)
+
+
+# ── accounts ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_admin_makes_a_stranger_a_writer_who_can_then_send(chain):
+    chain.deploy("counter")
+    receipt = set_account(chain, "eve", ["auditor", "writer"])
+    assert receipt.code == "ok"
+    assert account(chain, "eve") == {"name": "eve", "roles": ["writer", "auditor"]}
+    assert chain.send("eve", ("counter", "add", 1)).code == "ok"
+    (event,) = receipt.events
+    assert (event.contract, event.name) == ("system", "AccountSet")
+
+
+def test_a_removed_account_is_a_stranger(chain):
+    assert chain.send("ada", ("system", "remove_account", chain.address("cleo"))).code == "ok"
+    assert account(chain, "cleo") is None
+    assert chain.send("cleo", ("system", "parameters")).code == "unknown_sender"
+    assert chain.send("ada", ("system", "remove_account", chain.address("cleo"))).code == "key_error"
+
+
+@pytest.mark.parametrize("sender", ["ben", "cleo"])
+def test_who_is_no_admin_changes_no_account(chain, sender):
+    assert set_account(chain, sender, ["admin"], sender=sender).code == "not_permitted"
+    assert chain.send(sender, ("system", "remove_account", chain.address("dora"))).code == "not_permitted"
+    assert account(chain, "dora") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("ab" * 31, "eve", ["writer"]), "bad_value"),
+        (("AB" * 32, "eve", ["writer"]), "bad_value"),
+        (("ab" * 32 + "\n", "eve", ["writer"]), "bad_value"),
+        (("ab" * 32, "Eve", ["writer"]), "bad_name"),
+        (("ab" * 32, "eve\n", ["writer"]), "bad_name"),
+        (("ab" * 32, "", ["writer"]), "bad_name"),
+        (("ab" * 32, "eve", []), "bad_value"),
+        (("ab" * 32, "eve", ["king"]), "bad_value"),
+        (("ab" * 32, "eve", ["writer", "writer"]), "bad_value"),
+        (("ab" * 32, "eve", "writer"), "bad_arguments"),
+        (("ab" * 32, "eve", [1]), "bad_arguments"),
+        (("ab" * 32, "eve"), "bad_arguments"),
+        (("ab" * 32, "eve", ["writer"], 1), "bad_arguments"),
+        ((True, "eve", ["writer"]), "bad_arguments"),
+    ],
+)
+def test_an_account_out_of_shape_is_refused(chain, arguments, code):
+    root = chain.engine.root
+    assert chain.send("ada", ("system", "set_account", *arguments)).code == code
+    assert chain.engine.root == root
+
+
+def test_the_last_admin_can_neither_be_removed_nor_demoted(chain):
+    assert chain.send("ada", ("system", "remove_account", chain.address("ada"))).code == "last_admin"
+    assert set_account(chain, "ada", ["writer"]).code == "last_admin"
+    assert set_account(chain, "eve", ["admin"]).code == "ok"
+    assert set_account(chain, "ada", ["writer"]).code == "ok"
+    assert set_account(chain, "eve", ["writer"], sender="eve").code == "last_admin"
+    assert set_account(chain, "eve", ["admin", "writer"], sender="eve", label="eva").code == "ok"
+
+
+def test_an_admin_has_every_role(chain):
+    chain.deploy("counter", sender="ada")
+    assert chain.send("ada", ("counter", "add", 1)).code == "ok"
+
+
+def test_accounts_are_listed_by_key_page_by_page(chain):
+    expected = sorted(chain.address(name) for name in ("ada", "ben", "cleo", "dora"))
+    first = codec.decode(chain.view("system", "accounts", "", 3).value)
+    rest = codec.decode(chain.view("system", "accounts", first[-1]["public_key"], 3).value)
+    assert [entry["public_key"] for entry in first + rest] == expected
+    assert len(rest) == 1
+    for limit in (0, -1, PAGE_MAX + 1):
+        assert chain.view("system", "accounts", "", limit).code == "bad_value"
+
+
+def test_the_parameters_are_those_of_the_genesis(chain, make_chain):
+    chain = make_chain(parameters=Parameters(window=9))
+    assert codec.decode(chain.view("system", "parameters").value)["window"] == 9
+
+
+# ── deploying ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deployed_contract_is_recorded_and_listed(chain):
+    receipt = chain.deploy("counter")
+    assert [event.name for event in receipt.events] == ["Deployed"]
+    info = chain.engine.contract("counter")
+    assert info.code_hash == hashing.code_hash(b"counter")
+    assert (info.owner, info.height, info.version) == (chain.keys["ben"].public_key, 1, 1)
+    assert (info.source, info.doc) == ("counter", "A program for tests.")
+    assert ("add", "call") in [(method.name, method.kind) for method in info.methods]
+    listed = chain.engine.contracts()
+    assert [entry.name for entry in listed] == ["system", "counter"]
+    assert listed[1].source == ""
+    assert chain.engine.contract("nothing") is None
+    assert chain.engine.contract("caf\u00e9") is None
+
+
+def test_the_system_contract_describes_itself(chain):
+    info = chain.engine.contract("system")
+    assert info.owner == b""
+    methods = {method.name: method for method in info.methods}
+    assert methods["deploy"].parameters == (("name", "str"), ("source", "str"), ("args", "list[Any]"))
+    assert (methods["deploy"].kind, methods["account"].kind) == ("call", "view")
+    assert all(method.doc for method in info.methods)
+
+
+def test_init_runs_with_its_arguments_as_the_deployer_in_the_same_transaction(chain):
+    with_init(chain)
+    receipt = chain.deploy("born", "me", 3)
+    assert chain.value("born", "owner") == ["me", 3, chain.address("ben"), "born"]
+    assert [(event.contract, event.name) for event in receipt.events] == [("system", "Deployed"), ("born", "Born")]
+
+
+def test_a_failing_init_leaves_no_contract(chain):
+    with_init(chain)
+    root = chain.engine.root
+    receipt = chain.send("ben", ("system", "deploy", "born", "born", ["me", -1]))
+    assert (receipt.code, receipt.contract, receipt.line) == ("failed", "born", 4)
+    assert chain.engine.root == root
+    assert chain.send("cleo", ("born", "anything")).code == "unknown_contract"
+
+
+def test_arguments_for_a_contract_without_init_are_refused(chain):
+    receipt = chain.send("ben", ("system", "deploy", "counter", "counter", [1]))
+    assert receipt.code == "bad_arguments"
+    assert chain.engine.contract("counter") is None
+
+
+def test_a_contract_can_be_called_in_the_transaction_that_deploys_it(chain):
+    receipt = chain.send("ben", ("system", "deploy", "counter", "counter", []), ("counter", "add", 4))
+    assert receipt.code == "ok"
+    assert chain.value("counter", "count") == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["system", "Counter", "9lives", "", "a" * 64, "a b", "a/b", "caf\u00e9", "counter\n", "ab" * 32, "_x", "a\0"],
+)
+def test_a_name_out_of_the_pattern_or_reserved_is_refused(chain, name):
+    assert chain.send("ben", ("system", "deploy", name, "counter", [])).code == "bad_name"
+
+
+def test_a_name_is_taken_once(chain):
+    chain.deploy("counter")
+    assert chain.send("ada", ("system", "deploy", "counter", "pair", [])).code == "name_taken"
+
+
+def test_a_refused_source_tells_its_problems_with_their_lines(chain):
+    receipt = chain.send("ben", ("system", "deploy", "wrong", "wrong", []))
+    assert (receipt.code, receipt.contract) == ("source_refused", "system")
+    assert receipt.message == "3:1: unknown: no such program"
+
+
+def test_a_hundred_problems_are_told_in_bounds(chain):
+    def compile_source(_source):
+        raise SourceRefused([Problem(line, 1, "odd", "x" * 90) for line in range(1, 101)])
+
+    chain.engine._catalogue._compile = compile_source
+    receipt = chain.send("ben", ("system", "deploy", "wrong", "wrong", []))
+    assert len(receipt.message) <= 2_000
+    assert receipt.message.startswith("1:1: odd: x")
+    assert len(receipt.message.splitlines()) <= PROBLEMS_SHOWN_MAX + 1
+
+
+def test_a_source_is_paid_for_before_it_is_compiled(chain):
+    compiled = []
+    chain.engine._catalogue._compile = compiled.append
+    receipt = chain.send("ben", ("system", "deploy", "big", "x" * 50_000, []), gas=5_000_000)
+    assert receipt.code == "out_of_gas"
+    assert compiled == []
+
+
+# ── upgrading ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_upgrade_keeps_the_state_and_the_history(chain):
+    chain.deploy("counter")
+    chain.send("cleo", ("counter", "add", 5))
+
+    def doubled(host, _meter):
+        """view"""
+        return 2 * codec.decode(host.get("count", ()))
+
+    chain.add_program("counter2", doubled=doubled)
+    receipt = chain.send("ben", ("system", "upgrade", "counter", "counter2"))
+    assert codec.decode(receipt.results[0]) == 2
+    assert codec.decode(chain.view("counter", "doubled").value) == 10
+    assert chain.view("counter", "count").code == "unknown_method"
+    info = chain.engine.contract("counter")
+    assert (info.version, info.source, info.owner) == (2, "counter2", chain.keys["ben"].public_key)
+    versions = [codec.decode(chain.view("system", "source", "counter", number).value) for number in (1, 2, 3)]
+    assert [version and version["source"] for version in versions] == ["counter", "counter2", None]
+    assert codec.decode(chain.view("counter", "count", height=2).value) == 5
+
+
+def test_an_upgrade_is_for_the_owner_and_for_admins(chain):
+    chain.deploy("counter")
+    set_account(chain, "eve", ["deployer"])
+    for stranger in ("eve", "cleo"):
+        assert chain.send(stranger, ("system", "upgrade", "counter", "pair")).code == "not_permitted"
+    assert chain.send("ada", ("system", "upgrade", "counter", "pair")).code == "ok"
+    assert chain.engine.contract("counter").owner == chain.keys["ben"].public_key
+    assert chain.send("ben", ("system", "upgrade", "counter", "counter")).code == "ok"
+    set_account(chain, "ben", ["writer"])
+    assert chain.send("ben", ("system", "upgrade", "counter", "pair")).code == "not_permitted"
+
+
+@pytest.mark.parametrize("name", ["nothing", "system", "", "caf\u00e9", "x" * 500])
+def test_what_is_not_deployed_cannot_be_upgraded(chain, name):
+    assert chain.send("ada", ("system", "upgrade", name, "counter")).code == "unknown_contract"
+
+
+def test_an_upgrade_that_would_misread_old_state_is_refused(chain):
+    chain.add_program("v1", state=[("balances", "Map[str, int]"), ("owner", "Var[str]")])
+    chain.add_program("grown", state=[("balances", "Map[str, int]"), ("owner", "Var[str]"), ("notes", "List[str]")])
+    chain.add_program("retyped", state=[("balances", "Map[str, str]"), ("owner", "Var[str]")])
+    chain.add_program("smaller", state=[("owner", "Var[str]")])
+    chain.deploy("thing", source="v1")
+    receipt = chain.send("ben", ("system", "upgrade", "thing", "retyped"))
+    assert receipt.code == "layout_changed"
+    assert "balances is Map[str, int]" in receipt.message
+    for source in ("grown", "smaller", "grown"):
+        assert chain.send("ben", ("system", "upgrade", "thing", source)).code == "ok"
+    # What was once declared stays remembered, though no code names it now.
+    assert chain.send("ben", ("system", "upgrade", "thing", "smaller")).code == "ok"
+    assert chain.send("ben", ("system", "upgrade", "thing", "retyped")).code == "layout_changed"
+
+
+def test_a_refused_upgrade_leaves_the_old_code_at_work(chain):
+    chain.deploy("counter")
+    assert chain.send("ben", ("system", "upgrade", "counter", "wrong")).code == "source_refused"
+    assert chain.send("cleo", ("counter", "add", 1)).code == "ok"
+
+
+# ── state and codes ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_accounts_are_state_like_any_other(chain):
+    value = chain.engine.state_value("system", codec.encode(["accounts", chain.address("ben")]))
+    assert value.present
+    assert codec.decode(value.value) == {"name": "ben", "roles": ["deployer", "writer"]}
+    absent = chain.engine.state_value("system", codec.encode(["accounts", chain.address("eve")]))
+    assert (absent.present, absent.value, absent.state_root) == (False, b"", chain.engine.root)
+
+
+@pytest.mark.parametrize("path", [b"", b"\xc0", codec.encode([]), codec.encode([1]), codec.encode(["m", None])])
+def test_a_path_that_names_no_place_is_refused(chain, path):
+    with pytest.raises(Failure):
+        chain.engine.state_value("system", path)
+
+
+def test_every_code_in_use_is_a_known_one():
+    assert all(code == code.lower() and code.isascii() for code in codes.ALL)
