@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ledger.blocks import check_record
 from ledger.errors import InvalidProof
-from ledger.seals import verify_seal
+from ledger.seals import verify_sealed_header
 from ledger.store import BlockStore
 from ledger.types import BlockRecord, ValidatorSet
 from network.wire import BLOCKS_ANSWER_BYTES_MAX, BLOCKS_PER_REQUEST_MAX, Blocks, BlocksRequest, peer_frame
@@ -123,7 +123,7 @@ class BlockSync:
         if header.chain_id != self._chain_id:
             raise InvalidProof("it belongs to another chain")
         check_record(record)
-        verify_seal(record.seal, header.hash, self._validators, self._chain_id)
+        verify_sealed_header(header, record.seal, self._validators)
 
     def _fail(self, reason: str) -> None:
         if self._outstanding is None:
