@@ -63,8 +63,9 @@ class Driver:
         self._performer = performer
         self._now_ms = now_ms
         self._halted = halted
-        self._events: deque[events.Event] = deque()
+        self._events: deque[events.Event] = deque([events.Start(now_ms())])
         self._wake = asyncio.Event()
+        self._wake.set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._bodies_to_append: list[bytes] = []
         self._disk = ThreadPoolExecutor(1, "journal")
@@ -84,7 +85,6 @@ class Driver:
     async def run(self) -> None:
         """Step and perform until cancelled. A journal that cannot be written ends it: no vote without its record."""
         try:
-            self.post(events.Start(self._now_ms()))
             while True:
                 await self._wake.wait()
                 self._wake.clear()
