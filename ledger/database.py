@@ -42,7 +42,7 @@ def open_database(path: Path, *, cache_bytes: int = CACHE_BYTES, bloom_filter_bi
             bloom_filter_bits=bloom_filter_bits,
         )
     except (plyvel.Error, OSError) as error:
-        raise _translated(error, path) from None
+        raise translated(error, path) from None
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def speaking_of(path: Path) -> Iterator[None]:
     try:
         yield
     except (plyvel.Error, OSError) as error:
-        raise _translated(error, path) from None
+        raise translated(error, path) from None
 
 
 def sync_logs(path: Path) -> None:
@@ -76,7 +76,8 @@ def sync_logs(path: Path) -> None:
         os.close(descriptor)
 
 
-def _translated(error: Exception, path: Path) -> StorageError:
+def translated(error: Exception, path: Path) -> StorageError:
+    """The ledger's error for one of LevelDB's, or of the system's."""
     text = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
     if "already held by process" in text or "Resource temporarily unavailable" in text:
         return DatabaseInUse(in_use(path))

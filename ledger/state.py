@@ -21,7 +21,6 @@ __all__ = ["EMPTY_ROOT", "State", "check_state_proof", "verify_state_proof"]
 EMPTY_ROOT = EMPTY
 KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1 << 20
-PAGES_CACHED_MAX = 8192  # of some 600 bytes each
 
 _VALUE, _PAGE, _ROOT = b"v", b"p", b"r"  # kinds of row
 _NO_SIDE: Mapping[bytes, bytes | None] = {}
@@ -33,7 +32,6 @@ class State:
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
         self._root = versions.get(_ROOT) or NOTHING
-        self._cache: dict[str, bytes] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> State:
@@ -77,7 +75,7 @@ class State:
     def prove(self, key: bytes, height: int | None = None) -> bytes:
         """The encoded proof of a key's value, or of its absence, against `root_at(height)`. Raises `HeightNotKept`."""
         root = self._versions.get(_ROOT, height) or NOTHING
-        return state_tree.prove(lambda nibbles: self._stored_page(nibbles, height), root, key)
+        return state_tree.prove(lambda nibbles: self._page(nibbles, height), root, key)
 
     def commit(
         self, height: int, writes: Mapping[bytes, bytes | None], side: Mapping[bytes, bytes | None] = _NO_SIDE
@@ -101,7 +99,6 @@ class State:
             rows[_ROOT] = (self._root, root)
         self._versions.commit(height, rows, side)
         self._root = root
-        self._remember(change.pages)
         return self.root
 
     def side_get(self, key: bytes) -> bytes | None:
@@ -133,22 +130,8 @@ class State:
                 rows[_VALUE + key] = (old, new)
         return rows
 
-    def _page(self, nibbles: str) -> bytes:
-        page = self._cache.get(nibbles)
-        return page if page is not None else self._stored_page(nibbles)
-
-    def _stored_page(self, nibbles: str, height: int | None = None) -> bytes:
+    def _page(self, nibbles: str, height: int | None = None) -> bytes:
         page = self._versions.get(_PAGE + nibbles.encode(), height)
         if page is None:
             raise DataLost(f"the state has lost a page of its tree, at {nibbles or 'the root'}")
         return page
-
-    def _remember(self, pages: Mapping[str, bytes | None]) -> None:
-        """Keep what was written lately; when that is too much, forget all of it and begin again."""
-        if len(self._cache) + len(pages) > PAGES_CACHED_MAX:
-            self._cache.clear()
-        for nibbles, page in pages.items():
-            if page is None:
-                self._cache.pop(nibbles, None)
-            else:
-                self._cache[nibbles] = page

@@ -60,7 +60,7 @@ def leaf_hash(leaf: bytes) -> bytes:
     return sha256(b"\x00" + leaf).digest()
 
 
-def quarter_hash(children: bytes) -> bytes:
+def quarter_hash(children: bytes | bytearray) -> bytes:
     """The hash of four children in a row."""
     return EMPTY if children == _NO_QUARTER else sha256(b"\x02" + children).digest()
 
@@ -68,16 +68,6 @@ def quarter_hash(children: bytes) -> bytes:
 def node_hash(quarters: bytes) -> bytes:
     """The hash of a node, from its four quarters in a row."""
     return EMPTY if quarters == _NO_QUARTER else sha256(b"\x01" + quarters).digest()
-
-
-def node_hash_of(children: Sequence[bytes]) -> bytes:
-    """The hash of a node, from its sixteen children."""
-    return node_hash(
-        quarter_hash(b"".join(children[:4]))
-        + quarter_hash(b"".join(children[4:8]))
-        + quarter_hash(b"".join(children[8:12]))
-        + quarter_hash(b"".join(children[12:]))
-    )
 
 
 def siblings_of(children: Sequence[bytes], branch: int) -> list[bytes]:

@@ -3,11 +3,15 @@
 A page is one node: sixteen slots, each empty, the hash of the node below, or a leaf. It is stored under the
 nibbles that lead to it and replaced where it stands. What hashes mean, and the shape that they must have, is in
 `ledger.state_proof`; where pages are kept, and which versions, is the caller's.
+
+In memory the sixteen hashes lie in one row of bytes, so that a quarter is hashed as it lies; stored, the empty ones are
+left out. The hash of a leaf is kept beside the leaf: its neighbours are hashed again far oftener than it changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import groupby
 
 from ledger.state_proof import (
@@ -17,8 +21,9 @@ from ledger.state_proof import (
     LEAF_BYTES,
     leaf_hash,
     make_proof,
-    node_hash_of,
+    node_hash,
     path_of,
+    quarter_hash,
     siblings_of,
 )
 
@@ -31,12 +36,86 @@ ReadPage = Callable[[str], bytes]
 
 _BRANCH = {digit: number for number, digit in enumerate("0123456789abcdef")}
 _MASKS_BYTES = 4
-_NO_SLOTS = [NOTHING] * BRANCHES
+_ALL = (1 << BRANCHES) - 1
+_ROW_BYTES = BRANCHES * HASH_BYTES
+_QUARTER_BYTES = _ROW_BYTES // 4
 
 
 def root_hash(root: Slot) -> bytes:
     """The state root."""
-    return _hash_of(root)
+    return leaf_hash(root) if len(root) == LEAF_BYTES else root or EMPTY
+
+
+class Page:
+    """One node, open to change: a row of sixteen hashes, and the leaves among them by branch."""
+
+    __slots__ = ("leaves", "row", "taken")
+
+    def __init__(self) -> None:
+        self.row = bytearray(_ROW_BYTES)
+        self.taken = 0  # a bit for each branch that is not empty
+        self.leaves: dict[int, Slot] = {}
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Page:
+        """A stored page: two masks (what is taken, what of it are leaves), the hashes, the leaves."""
+        page = cls.__new__(cls)
+        masks = int.from_bytes(stored[:_MASKS_BYTES], "big")
+        page.taken, leaves = masks >> BRANCHES, masks & _ALL
+        if page.taken == _ALL:
+            page.row = bytearray(stored[_MASKS_BYTES : _MASKS_BYTES + _ROW_BYTES])
+            offset = _MASKS_BYTES + _ROW_BYTES
+        else:
+            row, offset = bytearray(_ROW_BYTES), _MASKS_BYTES
+            for branch in _branches(page.taken):
+                row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = stored[offset : offset + HASH_BYTES]
+                offset += HASH_BYTES
+            page.row = row
+        page.leaves = {}
+        if leaves:
+            for branch in _branches(leaves):
+                page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
+                offset += LEAF_BYTES
+        return page
+
+    def encode(self) -> bytes:
+        """The bytes to store."""
+        row, branches = self.row, sorted(self.leaves)
+        leaves = sum(1 << branch for branch in branches)
+        masks = (self.taken << BRANCHES | leaves).to_bytes(_MASKS_BYTES, "big")
+        if self.taken == _ALL:
+            return b"".join([masks, row, *[self.leaves[branch] for branch in branches]])
+        hashes = [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in _branches(self.taken)]
+        return b"".join([masks, *hashes, *[self.leaves[branch] for branch in branches]])
+
+    def slot(self, branch: int) -> Slot:
+        """What stands at a branch."""
+        leaf = self.leaves.get(branch)
+        if leaf is not None:
+            return leaf
+        return self.hash_at(branch) if self.taken >> branch & 1 else NOTHING
+
+    def put(self, branch: int, slot: Slot) -> None:
+        """Let this stand at a branch."""
+        if len(slot) == LEAF_BYTES:
+            self.leaves[branch] = slot
+            named = leaf_hash(slot)
+        else:
+            self.leaves.pop(branch, None)
+            named = slot or EMPTY
+        self.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = named
+        self.taken = self.taken | 1 << branch if slot else self.taken & ~(1 << branch)
+
+    def hash_at(self, branch: int) -> bytes:
+        """The hash of what stands at a branch."""
+        return bytes(self.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES])
+
+    def hash(self) -> bytes:
+        """The hash of the node."""
+        row = self.row
+        return node_hash(
+            b"".join([quarter_hash(row[at : at + _QUARTER_BYTES]) for at in range(0, _ROW_BYTES, _QUARTER_BYTES)])
+        )
 
 
 class TreeChange:
@@ -63,30 +142,30 @@ class TreeChange:
         return self._build(prefix, kept)
 
     def _change_page(self, prefix: str, changes: list[tuple[str, Slot]]) -> Slot:
-        page = self.before[prefix] = self._read(prefix)
-        slots, depth = decode_page(page), len(prefix)
-        for digit, group in groupby(changes, key=lambda change: change[0][depth]):
+        stored = self.before[prefix] = self._read(prefix)
+        page = Page.decode(stored)
+        for digit, group in _by_digit(changes, len(prefix)):
             branch = _BRANCH[digit]
-            slots[branch] = self._change_slot(slots[branch], prefix + digit, list(group))
-        return self._settle(prefix, slots)
+            page.put(branch, self._change_slot(page.slot(branch), prefix + digit, group))
+        return self._settle(prefix, page)
 
     def _build(self, prefix: str, leaves: list[tuple[str, Slot]]) -> Slot:
         """A place that holds exactly these leaves, in order of path."""
         if len(leaves) <= 1:
             return leaves[0][1] if leaves else NOTHING
-        slots, depth = list(_NO_SLOTS), len(prefix)
-        for digit, group in groupby(leaves, key=lambda leaf: leaf[0][depth]):
-            slots[_BRANCH[digit]] = self._build(prefix + digit, list(group))
-        return self._settle(prefix, slots)
+        page = Page()
+        for digit, group in _by_digit(leaves, len(prefix)):
+            page.put(_BRANCH[digit], self._build(prefix + digit, group))
+        return self._settle(prefix, page)
 
-    def _settle(self, prefix: str, slots: list[Slot]) -> Slot:
+    def _settle(self, prefix: str, page: Page) -> Slot:
         """Keep the page, unless one leaf or none is left: then that leaf stands in the page's place."""
-        taken = [slot for slot in slots if slot]
-        if len(taken) <= 1 and not (taken and len(taken[0]) == HASH_BYTES):
+        alone = not page.taken & (page.taken - 1)  # at most one bit
+        if alone and (page.leaves or not page.taken):
             self.pages[prefix] = None
-            return taken[0] if taken else NOTHING
-        self.pages[prefix] = encode_page(slots)
-        return node_hash_of([_hash_of(slot) for slot in slots])
+            return next(iter(page.leaves.values()), NOTHING)
+        self.pages[prefix] = page.encode()
+        return page.hash()
 
 
 def prove(read: ReadPage, root: Slot, key: bytes) -> bytes:
@@ -95,39 +174,21 @@ def prove(read: ReadPage, root: Slot, key: bytes) -> bytes:
     levels: list[list[bytes]] = []
     slot, digits = root, path.hex()
     while len(slot) == HASH_BYTES:
-        prefix = digits[: len(levels)]
-        slots, branch = decode_page(read(prefix)), _BRANCH[digits[len(levels)]]
-        levels.append(siblings_of([_hash_of(each) for each in slots], branch))
-        slot = slots[branch]
+        depth = len(levels)
+        page, branch = Page.decode(read(digits[:depth])), _BRANCH[digits[depth]]
+        levels.append(siblings_of([page.hash_at(each) for each in range(BRANCHES)], branch))
+        slot = page.slot(branch)
     return make_proof(levels, slot if slot and slot[:HASH_BYTES] != path else NOTHING)
 
 
-def encode_page(slots: list[Slot]) -> bytes:
-    """Two masks (which slots hold a leaf, which a node), then the slots that hold something, in order."""
-    leaves = nodes = 0
-    for branch, slot in enumerate(slots):
-        if len(slot) == LEAF_BYTES:
-            leaves |= 1 << branch
-        elif slot:
-            nodes |= 1 << branch
-    return (leaves << BRANCHES | nodes).to_bytes(_MASKS_BYTES, "big") + b"".join(slots)
+def _by_digit(changes: list[tuple[str, Slot]], depth: int) -> Iterable[tuple[str, list[tuple[str, Slot]]]]:
+    """The changes, ordered by path, grouped by the digit at a depth."""
+    if len(changes) == 1:
+        return ((changes[0][0][depth], changes),)
+    return [(digit, list(group)) for digit, group in groupby(changes, key=lambda change: change[0][depth])]
 
 
-def decode_page(page: bytes) -> list[Slot]:
-    """The sixteen slots of an encoded page."""
-    masks = int.from_bytes(page[:_MASKS_BYTES], "big")
-    slots, offset = list(_NO_SLOTS), _MASKS_BYTES
-    for branch in range(BRANCHES):
-        if masks >> branch & 1:
-            slots[branch] = page[offset : offset + HASH_BYTES]
-            offset += HASH_BYTES
-        elif masks >> (branch + BRANCHES) & 1:
-            slots[branch] = page[offset : offset + LEAF_BYTES]
-            offset += LEAF_BYTES
-    return slots
-
-
-def _hash_of(slot: Slot) -> bytes:
-    if len(slot) == LEAF_BYTES:
-        return leaf_hash(slot)
-    return slot or EMPTY
+@lru_cache(maxsize=8192)
+def _branches(mask: int) -> tuple[int, ...]:
+    """The branches whose bit is set, in order."""
+    return tuple(branch for branch in range(BRANCHES) if mask >> branch & 1)

@@ -15,11 +15,15 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ledger.database import open_database, speaking_of, sync_logs
+import plyvel
+
+from ledger.database import open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, HeightNotKept, StorageError
 
 FORMAT_VERSION = 1
 COMMITS_BETWEEN_FLUSHES = 256
+CACHE_BYTES_MAX = 8 << 20  # of rows, in each of two generations
+ROW_OVERHEAD_BYTES = 200  # of a row in a dict, beside its key and value
 
 _META_KEY = b"m"
 _META = struct.Struct(">IqqQ")  # format, newest height, oldest height kept, height flushed + 1
@@ -37,6 +41,7 @@ class Versions:
         self.height = self.oldest = -1
         self._flushed = -1
         self._fault = ""
+        self._cache = RecentRows()
         self._database = open_database(path, bloom_filter_bits=10)
         try:
             self._load()
@@ -47,16 +52,15 @@ class Versions:
 
     def get(self, row: bytes, height: int | None = None) -> bytes | None:
         """The value of a row at a height (None: the newest)."""
-        with speaking_of(self.path):
-            newest: bytes | None = self._database.get(b"r" + row)
-            if height is None or height == self.height:
-                return newest
-            self._expect_kept(height)
-            # A commit raises `_top` before it writes: a value read above is never newer than the last step below.
-            for change in range(height + 1, self._top + 1):
-                kept: bytes | None = self._database.get(b"o" + _HEIGHT.pack(change) + row)
-                if kept is not None:
-                    return kept[1:] if kept else None
+        newest = self._newest(row)
+        if height is None or height == self.height:
+            return newest
+        self._expect_kept(height)
+        # A commit raises `_top` before it writes: a value read above is never newer than the last step below.
+        for change in range(height + 1, self._top + 1):
+            kept = self._read(b"o" + _HEIGHT.pack(change) + row)
+            if kept is not None:
+                return kept[1:] if kept else None
         return newest
 
     def scan(self, prefix: bytes, start: bytes, limit: int, height: int | None = None) -> list[tuple[bytes, bytes]]:
@@ -83,9 +87,7 @@ class Versions:
 
     def plain_get(self, row: bytes) -> bytes | None:
         """The value of a row that has no versions."""
-        with speaking_of(self.path):
-            value: bytes | None = self._database.get(b"s" + row)
-        return value
+        return self._read(b"s" + row)
 
     def plain_scan(self, prefix: bytes, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """At most `limit` plain rows with the prefix, not below `start`, in order."""
@@ -122,6 +124,8 @@ class Versions:
         batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, oldest, self._flushed + 1))
         self._top = height
         self._write(batch)
+        for row, (_, new) in rows.items():
+            self._cache[row] = new
         self.height, self.oldest = height, oldest
         if height - self._flushed >= COMMITS_BETWEEN_FLUSHES:
             self._flush()
@@ -147,6 +151,20 @@ class Versions:
         self._database.close()
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _newest(self, row: bytes) -> bytes | None:
+        try:
+            return self._cache[row]
+        except KeyError:
+            value = self._cache[row] = self._read(b"r" + row)
+            return value
+
+    def _read(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._database.get(key, verify_checksums=True)
+        except plyvel.Error as error:
+            raise translated(error, self.path) from None
+        return value
 
     def _load(self) -> None:
         with speaking_of(self.path):
@@ -195,7 +213,7 @@ class Versions:
     def _iterate(self, start: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """(row, value) from `start` on, while the key has the prefix."""
         with speaking_of(self.path):
-            for key, value in self._database.iterator(start=start, fill_cache=False):
+            for key, value in self._database.iterator(start=start, verify_checksums=True, fill_cache=False):
                 if not key.startswith(prefix):
                     return
                 yield key[1:], value
@@ -209,7 +227,7 @@ class Versions:
         for change in range(height + 1, self._top + 1):
             at = b"o" + _HEIGHT.pack(change)
             with speaking_of(self.path):
-                for key, kept in self._database.iterator(start=at + first, fill_cache=False):
+                for key, kept in self._database.iterator(start=at + first, verify_checksums=True, fill_cache=False):
                     if not key.startswith(at + prefix):
                         break
                     then.setdefault(key[len(at) :], kept[1:] if kept else None)
@@ -222,6 +240,35 @@ class Versions:
     def _refuse_after_fault(self) -> None:
         if self._fault:
             raise StorageError(self._fault)
+
+
+class RecentRows:
+    """What was read or written lately, in two generations: a full young one becomes the old one, and that is forgotten.
+
+    Near to least-recently-used at a fraction of the cost, and bounded by bytes.
+    """
+
+    def __init__(self, bytes_max: int = CACHE_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._young: dict[bytes, bytes | None] = {}
+        self._old: dict[bytes, bytes | None] = {}
+        self._young_bytes = 0
+
+    def __getitem__(self, row: bytes) -> bytes | None:
+        """The value; raises KeyError where it is not known."""
+        try:
+            return self._young[row]
+        except KeyError:
+            value = self[row] = self._old[row]
+            return value
+
+    def __setitem__(self, row: bytes, value: bytes | None) -> None:
+        """The row has this value now."""
+        self._young_bytes += ROW_OVERHEAD_BYTES + len(row) + len(value or b"")
+        if self._young_bytes > self._bytes_max:
+            self._old, self._young = self._young, {}
+            self._young_bytes = ROW_OVERHEAD_BYTES + len(row) + len(value or b"")
+        self._young[row] = value
 
 
 def _append(found: list[tuple[bytes, bytes]], row: bytes, then: Mapping[bytes, bytes | None]) -> None:

@@ -12,7 +12,7 @@ from ledger import codec, versions
 from ledger.errors import DatabaseInUse, DataLost, HeightNotKept, InvalidProof, StorageError
 from ledger.state import EMPTY_ROOT, State, check_state_proof, verify_state_proof
 from ledger.state_proof import StateProof, path_of
-from ledger.state_tree import NOTHING, TreeChange, decode_page, encode_page, prove, root_hash
+from ledger.state_tree import NOTHING, Page, TreeChange, prove, root_hash
 
 # ── the obvious twin ──────────────────────────────────────────────────────────────────────────────
 
@@ -103,9 +103,18 @@ def test_paths_that_share_all_but_their_end_make_the_same_tree(history):
     assert root_hash(tree.root) == naive_hash(hashes, 0)
 
 
-def test_a_page_comes_back_as_it_was():
-    slots = [NOTHING, b"n" * 32, b"l" * 64, NOTHING] * 4
-    assert decode_page(encode_page(slots)) == slots
+@pytest.mark.parametrize("kinds", [".", "n", "l", "nl", ".nl.", ".......l"])
+def test_a_page_comes_back_as_it_was(kinds):
+    slots = [{".": NOTHING, "n": b"n" * 32, "l": b"l" * 64}[kind] for kind in kinds] * (16 // len(kinds))
+    page = Page()
+    for branch, slot in enumerate(slots):
+        page.put(branch, slot)
+    again = Page.decode(page.encode())
+    assert [again.slot(branch) for branch in range(16)] == slots
+    assert (again.row, again.taken, again.leaves) == (page.row, page.taken, page.leaves)
+    for branch in range(16):
+        again.put(branch, NOTHING)
+    assert (again.row, again.taken, again.leaves) == (bytearray(512), 0, {})
 
 
 # ── a state on disk ───────────────────────────────────────────────────────────────────────────────
