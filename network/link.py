@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -30,6 +31,8 @@ PROTOCOL_VERSION = 1
 _HELLO, _VOTE, _BULK_PART, _BULK_END, _PING, _PONG = 0, 1, 2, 3, 4, 5
 _PING_BODY = struct.Struct(">Q")
 
+RATE_WINDOW_S = 1.0
+
 
 @dataclass(frozen=True)
 class LinkLimits:
@@ -43,7 +46,7 @@ class LinkLimits:
     write_ahead_bytes: int = 128 << 10
     """What lies in the transport unsent before votes and bulk are held back here, where votes can still overtake."""
     inbound_bytes_per_s_max: int = 64 << 20
-    """A member that sends faster is not read from until the second is over."""
+    """A member that sends faster is not read from until the window of `RATE_WINDOW_S` is over."""
     connect_timeout_s: float = 5.0
     handshake_timeout_s: float = 5.0
     hello_timeout_s: float = 5.0
@@ -122,6 +125,7 @@ class Link(asyncio.Protocol):
         self._heard = self._loop.time()
         self._ping_number = 0
         self._pinged = float("-inf")
+        self._pinged_exactly = 0.0
         self._window_start = self._heard
         self._window_bytes = 0
         self._throttled = False
@@ -210,7 +214,8 @@ class Link(asyncio.Protocol):
 
     def _account(self, size: int) -> None:
         self._window_bytes += size
-        if self._window_bytes > self._limits.inbound_bytes_per_s_max and not self._throttled and self._transport:
+        most = self._limits.inbound_bytes_per_s_max * RATE_WINDOW_S
+        if self._window_bytes > most and not self._throttled and self._transport is not None:
             self._throttled = True
             self._owner.counters["throttled"] += 1
             self._transport.pause_reading()
@@ -300,12 +305,13 @@ class Link(asyncio.Protocol):
             self.reset(f"the peer has read nothing for {stalled_s:.0f} s")
         elif self.up and now - self._pinged >= self._limits.ping_interval_s:
             self._pinged = now
+            self._pinged_exactly = time.perf_counter()  # uvloop's own clock has whole milliseconds
             self._ping_number += 1
             self._queue_vote(_PING, _PING_BODY.pack(self._ping_number))
 
     def _close_window(self, now: float) -> None:
         span_s = now - self._window_start
-        if span_s < 1.0:
+        if span_s < RATE_WINDOW_S:
             return
         self.inbound_bytes_per_s = self._window_bytes / span_s
         self._window_start, self._window_bytes = now, 0
@@ -321,7 +327,7 @@ class Link(asyncio.Protocol):
 
     def _on_pong(self, body: bytes) -> None:
         if _PING_BODY.unpack(body)[0] == self._ping_number:
-            self.round_trip_ms = (self._loop.time() - self._pinged) * 1000
+            self.round_trip_ms = (time.perf_counter() - self._pinged_exactly) * 1000
 
     def reset(self, reason: str) -> None:
         """End the link at once; what is queued is lost."""

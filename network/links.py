@@ -135,7 +135,7 @@ class PeerMesh:
         return link.round_trip_ms if link else 0.0
 
     def inbound_bytes_per_s(self, member: int) -> float:
-        """What this member sent in the last whole second."""
+        """How fast this member sent in the last whole window."""
         link = self._links.get(member)
         return link.inbound_bytes_per_s if link else 0.0
 

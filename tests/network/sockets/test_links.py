@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import gc
 import logging
 import socket
 import ssl
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ledger.keys import new_tls_identity
-from network import links
+from network import link, links
 from network.frames import frame
 from network.link import LinkLimits
 from network.links import LinkError, PeerMesh
@@ -61,6 +62,7 @@ Start = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def quick_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "TICK_S", 0.02)
+    monkeypatch.setattr(link, "RATE_WINDOW_S", 0.1)
 
 
 @pytest.fixture
@@ -472,7 +474,7 @@ async def test_a_penalised_member_stays_out_until_its_time_is_over(start: Start,
 
 
 async def test_a_member_that_sends_too_fast_is_read_later_not_lost(members: Any, start: Start, until: Any) -> None:
-    (node,) = await start(2, limits=LinkLimits(inbound_bytes_per_s_max=50_000))
+    (node,) = await start(2, limits=LinkLimits(inbound_bytes_per_s_max=500_000))
     peer = await Peer.call_as(members, 0, node.mesh.port)
     peer.say(hello(0), *[vote(bytes(10_000))] * 100)
     await until(lambda: len(node.frames) == 100, 20)
@@ -618,6 +620,26 @@ async def test_silent_callers_are_bounded_by_address_and_in_all_and_members_stil
     await until(lambda: friend.mesh.connected(2), 3)
     for peer in flood:
         await peer.hang_up()
+
+
+async def test_a_node_that_stops_leaves_nobody_on_its_doorstep(
+    members: Any, start: Start, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (node,) = await start(2)
+    silent = [await Peer.call(node.mesh.port, None) for _ in range(3)]
+    half_way = await Peer.call_as(members, 0, node.mesh.port)
+    await until(lambda: sum(node.mesh._gate._inside.values()) == 4)
+    port = node.mesh.port
+    await node.mesh.close()
+    for peer in silent:
+        assert await peer.read_to_end() == b""
+        await peer.hang_up()
+    assert await half_way.read_to_end() in (b"", hello(2))
+    await half_way.hang_up()
+    with pytest.raises(ConnectionRefusedError):
+        await Peer.call(port, None)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_callers_who_say_nothing_are_hung_up_on_and_their_places_come_back(
