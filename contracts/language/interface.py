@@ -145,7 +145,7 @@ class Host(Protocol):
     """The world of one call frame, given by the runtime. Values cross as canonical bytes, so nothing is aliased.
 
     Whatever the runtime charges for state access it charges itself, to the same meter, beside what the
-    interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure(codes.READ_ONLY)`.
+    interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure`.
     """
 
     @property

@@ -1,0 +1,178 @@
+"""What a `for` can run over: sequences, dicts, and the views `range`, `enumerate`, `zip`, `reversed`, `.items()`.
+
+The views exist only where something iterates, never as values. Compiled, each is code that gives an iterator and
+how many items it has at that moment, so that whoever takes them all can charge first. Lists are iterated live, as
+in Python; a dict that changes its size meanwhile is a failure, as in Python.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any, Final
+
+from contracts import codes
+from contracts.language import gas, state
+from contracts.language.interface import Meter
+from contracts.language.rules import expression
+from contracts.language.unit import METER, Body, Code, Env
+from contracts.language.values import fail, type_name, want
+
+Items = tuple[Iterator[Any], int]
+VIEWS: Final = ("range", "enumerate", "zip", "reversed")
+DICT_VIEWS: Final = ("keys", "values", "items")
+
+
+def iterate(meter: Meter, value: Any) -> Items:
+    """The iterator of a value, and how many items it has now."""
+    kind = type(value)
+    if kind is dict:
+        return _dict_keys(meter, value), len(value)
+    if kind is not list and kind is not tuple and kind is not str and kind is not bytes:
+        fail(codes.BAD_TYPE, f"cannot iterate over {type_name(value)}")
+    return iter(value), len(value)
+
+
+def _dict_keys(meter: Meter, entries: dict[Any, Any]) -> Iterator[Any]:
+    meter.charge(len(entries) * gas.ITEM_MADE)
+    return _unchanged(entries, list(entries))
+
+
+def _unchanged(entries: dict[Any, Any], keys: list[Any]) -> Iterator[Any]:
+    size = len(keys)
+    for key in keys:
+        if len(entries) != size or key not in entries:
+            fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
+        yield key
+    if len(entries) != size:
+        fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
+
+
+def _dict_view(meter: Meter, entries: Any, name: str) -> Items:
+    if type(entries) is not dict:
+        fail(codes.BAD_TYPE, f"{type_name(entries)} has no method {name}")
+    keys = _dict_keys(meter, entries)
+    if name == "keys":
+        return keys, len(entries)
+    meter.charge(len(entries) * gas.ITEM_SCANNED)
+    if name == "values":
+        return (entries[key] for key in keys), len(entries)
+    return ((key, entries[key]) for key in keys), len(entries)
+
+
+def _numbers(bounds: list[Any]) -> tuple[range, int]:
+    for bound in bounds:
+        want(int, bound, "an argument of range")
+    if len(bounds) == 3 and bounds[2] == 0:
+        fail(codes.BAD_VALUE, "range() with a step of zero")
+    numbers = range(*bounds)
+    step = numbers.step
+    length = (numbers.stop - numbers.start + step - (1 if step > 0 else -1)) // step
+    return numbers, max(length, 0)
+
+
+def iterable(body: Body, node: ast.expr) -> Code:
+    """Code that gives the `Items` of an expression in a place that iterates."""
+    if isinstance(node, ast.Call) and not node.keywords:
+        if isinstance(node.func, ast.Name) and node.func.id in VIEWS:
+            return _view(body, node, node.func.id)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in DICT_VIEWS and not node.args:
+            return _view_of_dict(body, node.func)
+    return _plain(body, node)
+
+
+def _plain(body: Body, node: ast.expr) -> Code:
+    stored = state.variable_of(body, node)
+    if stored is not None:
+        return state.iterate_list(body, node, stored)
+    value = expression(body, node)
+
+    def plain(env: Env) -> Items:
+        return iterate(env[METER], value(env))
+
+    return plain
+
+
+def _view_of_dict(body: Body, function: ast.Attribute) -> Code:
+    body.pay(gas.METHOD_CALL)
+    value = expression(body, function.value)
+    name = function.attr
+    return lambda env: _dict_view(env[METER], value(env), name)
+
+
+def _view(body: Body, node: ast.Call, name: str) -> Code:
+    body.pay(gas.METHOD_CALL)
+    build = {"range": _view_range, "enumerate": _view_enumerate, "zip": _view_zip, "reversed": _view_reversed}[name]
+    with body.deeper():
+        return build(body, node)
+
+
+def _arguments(body: Body, node: ast.Call, least: int, most: int, name: str) -> bool:
+    if least <= len(node.args) <= most:
+        return True
+    wanted = str(least) if least == most else f"{least} to {most}"
+    body.problem(node, "arity", f"{name}() takes {wanted} arguments, not {len(node.args)}")
+    return False
+
+
+def _bounds(body: Body, node: ast.Call) -> Code:
+    _arguments(body, node, 1, 3, "range")
+    bounds = [expression(body, argument) for argument in node.args]
+    return lambda env: _numbers([bound(env) for bound in bounds])
+
+
+def _view_range(body: Body, node: ast.Call) -> Code:
+    bounds = _bounds(body, node)
+
+    def view(env: Env) -> Items:
+        numbers, length = bounds(env)
+        return iter(numbers), length
+
+    return view
+
+
+def _view_enumerate(body: Body, node: ast.Call) -> Code:
+    if not _arguments(body, node, 1, 2, "enumerate"):
+        return lambda _env: (iter(()), 0)
+    source = iterable(body, node.args[0])
+    start = expression(body, node.args[1]) if len(node.args) == 2 else (lambda _env: 0)
+
+    def view(env: Env) -> Items:
+        items, length = source(env)
+        return enumerate(items, want(int, start(env), "the start of enumerate")), length
+
+    return view
+
+
+def _view_zip(body: Body, node: ast.Call) -> Code:
+    _arguments(body, node, 1, 8, "zip")
+    sources = [iterable(body, argument) for argument in node.args]
+
+    def view(env: Env) -> Items:
+        pairs = [source(env) for source in sources]
+        return zip(*[items for items, _ in pairs], strict=False), min([length for _, length in pairs])
+
+    return view
+
+
+def _view_reversed(body: Body, node: ast.Call) -> Code:
+    if not _arguments(body, node, 1, 1, "reversed"):
+        return lambda _env: (iter(()), 0)
+    argument = node.args[0]
+    if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name) and argument.func.id == "range":
+        bounds = _bounds(body, argument)
+
+        def backwards(env: Env) -> Items:
+            numbers, length = bounds(env)
+            return reversed(numbers), length
+
+        return backwards
+    value = expression(body, argument)
+
+    def view(env: Env) -> Items:
+        items = value(env)
+        if type(items) not in (list, tuple, str, bytes):
+            fail(codes.BAD_TYPE, f"{type_name(items)} cannot be reversed")
+        return reversed(items), len(items)
+
+    return view

@@ -1,0 +1,339 @@
+"""The module around the methods: imports, constants, events, the contract class, and the annotations in them.
+
+It reads declarations into a `Unit` and notes what is wrong; it compiles no statement.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any, Final
+
+from contracts.language import annotations as types
+from contracts.language import limits
+from contracts.language.rules import fields_hold, refusal
+from contracts.language.unit import API_NAMES, EventType, Function, Parameter, StateVariable, Unit
+
+_STATE_KINDS: Final = ("Var", "Map", "List")
+_ENTRY_KINDS: Final = ("init", "call", "view")
+
+
+def read_module(unit: Unit, tree: ast.Module) -> None:
+    """Read every declaration of the module into `unit`."""
+    contracts: list[ast.ClassDef] = []
+    for place, node in enumerate(tree.body):
+        if is_docstring(node) and place == 0:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            _read_import(unit, node)
+        elif isinstance(node, ast.ClassDef):
+            _read_class(unit, node, contracts)
+        elif isinstance(node, ast.FunctionDef):
+            _read_function(unit, node, in_class=False)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            continue  # constants: compiled afterwards, in order, by `program`
+        else:
+            unit.problem(node, "not_allowed", f"{refusal(node)} at the top of a module")
+    if not contracts:
+        unit.problem(tree, "structure", "there is no contract: class Name(Contract)")
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    """Whether a statement is a plain string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and type(node.value.value) is str
+
+
+def _read_import(unit: Unit, node: ast.ImportFrom) -> None:
+    if not fields_hold(unit, node, ("module", "names", "level")):
+        return
+    if node.module == "__future__" and [(alias.name, alias.asname) for alias in node.names] == [("annotations", None)]:
+        return
+    if node.module != "contracts" or node.level:
+        unit.problem(node, "not_allowed", "an import: only `from contracts import ...` is known")
+        return
+    for alias in node.names:
+        if alias.asname is not None:
+            unit.problem(alias, "not_allowed", f"an import under another name: {alias.name} keeps its name")
+        elif alias.name not in API_NAMES:
+            unit.problem(alias, "unknown_name", f"contracts has {', '.join(sorted(API_NAMES))}; no {alias.name!r}")
+        unit.imported.add(alias.name)
+
+
+# ── classes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_class(unit: Unit, node: ast.ClassDef, contracts: list[ast.ClassDef]) -> None:
+    if not fields_hold(unit, node, ("name", "bases", "keywords", "body", "decorator_list")):
+        return
+    for decorator in node.decorator_list:
+        unit.problem(decorator, "not_allowed", "a class has no decorators")
+    base = node.bases[0].id if len(node.bases) == 1 and isinstance(node.bases[0], ast.Name) else ""
+    if base not in ("Contract", "Event") or node.keywords:
+        unit.problem(
+            node, "structure", f"class {node.name}: a class inherits from Contract or from Event, and no other"
+        )
+        return
+    unit.needs_import(node, base)
+    if not unit.declare(node, node.name):
+        return
+    if base == "Event":
+        _read_event(unit, node)
+    elif contracts:
+        unit.problem(node, "structure", f"a second contract, {node.name}: one file holds one contract")
+    else:
+        contracts.append(node)
+        _read_contract(unit, node)
+
+
+def _read_event(unit: Unit, node: ast.ClassDef) -> None:
+    fields: list[tuple[str, types.Type]] = []
+    for place, item in enumerate(node.body):
+        if (is_docstring(item) and place == 0) or isinstance(item, ast.Pass):
+            continue
+        if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name) or item.value is not None:
+            unit.problem(item, "structure", "an event has fields only: name: type")
+            continue
+        reason = unit.name_problem(item.target.id)
+        if reason is None and item.target.id in [name for name, _ in fields]:
+            reason = f"the field {item.target.id!r} is declared twice"
+        if reason is not None:
+            unit.problem(item, "name", reason)
+        fields.append((item.target.id, annotation(unit, item.annotation)))
+    if len(fields) > limits.PARAMETERS_MAX:
+        unit.problem(node, "too_large", f"more than {limits.PARAMETERS_MAX} fields in one event")
+    unit.events[node.name] = EventType(node.name, tuple(fields))
+
+
+def _read_contract(unit: Unit, node: ast.ClassDef) -> None:
+    unit.name = node.name
+    unit.doc = _docstring(node)
+    for place, item in enumerate(node.body):
+        if (is_docstring(item) and place == 0) or isinstance(item, ast.Pass):
+            continue
+        if isinstance(item, ast.FunctionDef):
+            _read_function(unit, item, in_class=True)
+        elif isinstance(item, ast.AnnAssign):
+            _read_state(unit, item)
+        elif isinstance(item, ast.Assign):
+            unit.problem(item, "structure", "a value in the class: constants stand at the top of the module")
+        else:
+            unit.problem(item, "not_allowed", f"{refusal(item)} in a contract class")
+    if len(unit.state) > limits.STATE_VARIABLES_MAX:
+        unit.problem(node, "too_large", f"more than {limits.STATE_VARIABLES_MAX} state variables")
+    inits = [function for function in unit.methods.values() if function.kind == "init"]
+    for extra in inits[1:]:
+        unit.problem(extra.node, "structure", "a second @init: a contract is set up once")
+
+
+def _docstring(node: ast.ClassDef | ast.FunctionDef) -> str:
+    if node.body and is_docstring(node.body[0]):
+        return inspect.cleandoc(node.body[0].value.value)  # type: ignore[attr-defined]  # a docstring is one
+    return ""
+
+
+def _read_state(unit: Unit, node: ast.AnnAssign) -> None:
+    if not isinstance(node.target, ast.Name) or node.value is not None:
+        unit.problem(node, "structure", "state is declared without a value: name: Var[...]; set it in @init")
+        return
+    if not unit.declare(node, node.target.id):
+        return
+    name, written = node.target.id, node.annotation
+    kind = written.value.id if isinstance(written, ast.Subscript) and isinstance(written.value, ast.Name) else ""
+    if kind not in _STATE_KINDS:
+        unit.problem(written, "annotation", "state is a Var[T], a Map[K, V] or a List[T]")
+        return
+    unit.needs_import(written, kind)
+    assert isinstance(written, ast.Subscript)
+    unit.state[name] = _state_variable(unit, name, kind, written)
+
+
+def _state_variable(unit: Unit, name: str, kind: str, written: ast.Subscript) -> StateVariable:
+    text = ast.unparse(written)
+    if kind != "Map":
+        return StateVariable(name, kind, (), False, annotation(unit, written.slice), text)
+    if not isinstance(written.slice, ast.Tuple) or len(written.slice.elts) != 2:
+        unit.problem(written, "annotation", "a Map has a key type and a value type: Map[str, int]")
+        return StateVariable(name, kind, (types.STR,), False, types.ANY, text)
+    key, value = written.slice.elts
+    keys, nested = _key_types(unit, key)
+    return StateVariable(name, kind, keys, nested, annotation(unit, value), text)
+
+
+def _key_types(unit: Unit, node: ast.expr) -> tuple[tuple[types.Type, ...], bool]:
+    kind = annotation(unit, node)
+    parts = kind.items if isinstance(kind, types.TupleOf) and kind.rest is None else (kind,)
+    nested = isinstance(kind, types.TupleOf)
+    if any(part not in types.KEY_TYPES for part in parts) or not 1 <= len(parts) <= 4 or (nested and len(parts) < 2):
+        unit.problem(node, "annotation", "a key is str, int, bytes or bool, or a tuple of two to four of them")
+        return (types.STR,), False
+    return parts, nested
+
+
+# ── functions ─────────────────────────────────────────────────────────────────────────────────────
+
+_FUNCTION_FIELDS: Final = ("name", "args", "body", "decorator_list", "returns", "type_comment")
+_ARGUMENTS_FIELDS: Final = ("posonlyargs", "args", "vararg", "kwonlyargs", "kw_defaults", "kwarg", "defaults")
+
+
+def _read_function(unit: Unit, node: ast.FunctionDef, in_class: bool) -> None:
+    if not fields_hold(unit, node, _FUNCTION_FIELDS) or not fields_hold(unit, node.args, _ARGUMENTS_FIELDS):
+        return
+    kind = _kind_of(unit, node, in_class)
+    names = unit.methods if in_class else unit.functions
+    if not unit.declare(node, node.name):
+        return
+    if node.name == "init" and kind != "init":
+        unit.problem(node, "name", "the name 'init' belongs to the method marked @init")
+    function = Function(node.name, kind, node, doc=_docstring(node))
+    function.parameters = _read_parameters(unit, node, function, in_class)
+    function.returns = _read_returns(unit, node, function)
+    names[node.name] = function
+    if len(unit.methods) + len(unit.functions) == limits.FUNCTIONS_MAX + 1:
+        unit.problem(node, "too_large", f"more than {limits.FUNCTIONS_MAX} functions")
+
+
+def _kind_of(unit: Unit, node: ast.FunctionDef, in_class: bool) -> str:
+    if not in_class:
+        for decorator in node.decorator_list:
+            unit.problem(decorator, "not_allowed", "a function of the module has no decorators")
+        return "function"
+    kinds = []
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Name) and decorator.id in _ENTRY_KINDS:
+            unit.needs_import(decorator, decorator.id)
+            kinds.append(decorator.id)
+        else:
+            unit.problem(decorator, "not_allowed", "a method is marked @init, @call or @view, and by nothing else")
+    if len(kinds) > 1:
+        unit.problem(node, "structure", f"{node.name} is marked twice: choose one of @init, @call, @view")
+    return kinds[0] if kinds else "method"
+
+
+def _read_parameters(unit: Unit, node: ast.FunctionDef, function: Function, in_class: bool) -> tuple[Parameter, ...]:
+    given = node.args
+    for star in (given.vararg, given.kwarg, *given.kwonlyargs, *given.posonlyargs):
+        if star is not None:
+            message = f"the parameter {star.arg!r}: no stars, no keyword-only or positional-only parameters"
+            unit.problem(star, "not_allowed", message)
+    written = list(given.args)
+    if in_class:
+        if not written or written[0].arg != "self" or written[0].annotation is not None:
+            unit.problem(node, "structure", f"the first parameter of {node.name} is self")
+        written = written[1:]
+    if len(written) > limits.PARAMETERS_MAX:
+        unit.problem(node, "too_large", f"more than {limits.PARAMETERS_MAX} parameters")
+    defaults: list[ast.expr | None] = [None] * max(len(written) - len(given.defaults), 0) + list(given.defaults)
+    return tuple(
+        [_read_parameter(unit, function, one, default) for one, default in zip(written, defaults, strict=False)]
+    )
+
+
+def _read_parameter(unit: Unit, function: Function, node: ast.arg, default: ast.expr | None) -> Parameter:
+    kind = None
+    if node.annotation is not None:
+        kind = annotation(unit, node.annotation)
+    elif function.is_entry:
+        unit.problem(node, "annotation", f"the parameter {node.arg!r} of {function.name} needs a type")
+    if default is None:
+        return Parameter(node.arg, kind, True, None)
+    if function.is_entry:
+        message = f"a default for {node.arg!r}: whoever calls a contract gives every argument"
+        unit.problem(default, "not_allowed", message)
+    return Parameter(node.arg, kind, False, _literal(unit, default))
+
+
+def _literal(unit: Unit, node: ast.expr) -> Any:
+    value = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
+    if isinstance(value, ast.Constant) and type(value.value) in (int, str, bytes, bool, type(None)):
+        if value is node:
+            return value.value
+        if type(value.value) is int:
+            return -value.value
+    unit.problem(node, "not_allowed", "a default that is no plain literal: it would be shared between calls")
+    return None
+
+
+def _read_returns(unit: Unit, node: ast.FunctionDef, function: Function) -> types.Type | None:
+    if node.returns is not None:
+        return annotation(unit, node.returns)
+    if function.is_entry:
+        unit.problem(node, "annotation", f"{function.name} needs a return type: -> None, or what it returns")
+    return None
+
+
+# ── annotations ───────────────────────────────────────────────────────────────────────────────────
+
+
+def is_annotation(unit: Unit, node: ast.expr) -> bool:
+    """Whether an annotation inside a function is a type; notes the problem if not."""
+    before = len(unit.problems)
+    annotation(unit, node)
+    return len(unit.problems) == before
+
+
+def annotation(unit: Unit, node: ast.expr, depth: int = 0) -> types.Type:
+    """The type that an annotation names."""
+    if depth > 8:
+        return _no_type(unit, node, "a type nested deeper than 8")
+    if isinstance(node, ast.Constant) and node.value is None:
+        return types.NONE
+    if isinstance(node, ast.Name):
+        return _named_type(unit, node)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _union(unit, node, depth)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        return _generic(unit, node, node.value.id, depth)
+    return _no_type(unit, node, "not a type")
+
+
+def _no_type(unit: Unit, node: ast.expr, what: str) -> types.Type:
+    known = "None, bool, int, str, bytes, Value, list[T], dict[str, T], tuple[A, B], tuple[T, ...], A | B"
+    unit.problem(node, "annotation", f"{what}; types are {known}")
+    return types.ANY
+
+
+def _named_type(unit: Unit, node: ast.Name) -> types.Type:
+    if node.id == "Value":
+        unit.needs_import(node, "Value")
+    found = types.SCALARS.get(node.id)
+    if found is not None:
+        return found
+    if node.id in ("list", "dict", "tuple"):
+        return _no_type(unit, node, f"{node.id} says what it holds: {node.id}[...]")
+    if node.id in _STATE_KINDS:
+        return _no_type(unit, node, f"{node.id} is a place in the state and no value")
+    return _no_type(unit, node, f"the type {node.id!r} is not known" if node.id != "float" else "there are no floats")
+
+
+def _union(unit: Unit, node: ast.BinOp, depth: int) -> types.Type:
+    left, right = annotation(unit, node.left, depth + 1), annotation(unit, node.right, depth + 1)
+    options: list[types.Type] = []
+    for side in (left, right):
+        options.extend(side.options if isinstance(side, types.AnyOf) else [side])
+    return types.AnyOf(tuple(options), " | ".join([option.text for option in options]))
+
+
+def _generic(unit: Unit, node: ast.Subscript, name: str, depth: int) -> types.Type:
+    inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if name == "tuple":
+        return _tuple(unit, inside, depth)
+    if name == "list" and len(inside) == 1:
+        item = annotation(unit, inside[0], depth + 1)
+        return types.ListOf(item, f"list[{item.text}]")
+    if name == "dict" and len(inside) == 2:
+        key, value = annotation(unit, inside[0], depth + 1), annotation(unit, inside[1], depth + 1)
+        if key is not types.STR:
+            return _no_type(unit, node, "a dict that crosses a boundary has str keys")
+        return types.DictOf(key, value, f"dict[{key.text}, {value.text}]")
+    if name in _STATE_KINDS:
+        return _no_type(unit, node, f"{name} is a place in the state and no value")
+    return _no_type(unit, node, f"{name}[...] is not a type")
+
+
+def _tuple(unit: Unit, inside: list[ast.expr], depth: int) -> types.Type:
+    last = inside[-1] if inside else None
+    if len(inside) == 2 and isinstance(last, ast.Constant) and last.value is ...:
+        rest = annotation(unit, inside[0], depth + 1)
+        return types.TupleOf((), rest, f"tuple[{rest.text}, ...]")
+    items = tuple([annotation(unit, item, depth + 1) for item in inside])
+    return types.TupleOf(items, None, f"tuple[{', '.join([item.text for item in items])}]")

@@ -1,0 +1,240 @@
+"""From source to a program that runs: `check`, `compile_source`, and the compiled contract itself.
+
+One pass reads, checks and compiles; a source with a problem gives its problems and no program. Programs are
+immutable and kept in a bounded cache by the hash of their code.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import OrderedDict
+from typing import Any
+
+from contracts import codes
+from contracts.language import gas, limits, source, statements
+from contracts.language.annotations import Misfit
+from contracts.language.calls import run as run_function
+from contracts.language.interface import Failure, Host, Meter, Method, Problem, Program, SourceRefused, Value
+from contracts.language.module import is_annotation, is_docstring, read_module
+from contracts.language.rules import expression, fields_hold
+from contracts.language.unit import Body, Function, Unit
+from contracts.language.values import fail
+from ledger import hashing
+
+CACHED_PROGRAMS_MAX = 256
+_CONSTANT_GAS = 10_000  # for one constant's expression
+_CONSTANT_NODES = (ast.Constant, ast.Name, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop, ast.Load)
+
+_cache: OrderedDict[bytes, CompiledContract] = OrderedDict()
+
+
+def check(text: str | bytes) -> list[Problem]:
+    """Every problem of a source, by place; an empty list means that it deploys."""
+    return _build(text)[1]
+
+
+def compile_source(text: str) -> Program:
+    """The program of a source. Raises `SourceRefused`. The same source gives the same object while it is cached."""
+    try:
+        key = hashing.code_hash(text.encode())
+    except UnicodeEncodeError:
+        raise SourceRefused(check(text)) from None
+    found = _cache.get(key)
+    if found is None:
+        unit, problems = _build(text)
+        if problems:
+            raise SourceRefused(problems)
+        assert unit is not None
+        found = _cache[key] = CompiledContract(unit, key)
+        if len(_cache) > CACHED_PROGRAMS_MAX:
+            _cache.popitem(last=False)
+    _cache.move_to_end(key)
+    return found
+
+
+def _build(text: str | bytes) -> tuple[Unit | None, list[Problem]]:
+    _make_room_on_the_stack()
+    decoded = source.text_of(text)
+    if isinstance(decoded, list):
+        return None, decoded
+    problems = source.inspect(decoded)
+    if problems:
+        return None, sorted(problems)
+    try:
+        tree = ast.parse(decoded)
+    except SyntaxError as error:
+        return None, [Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", "this is not valid Python")]
+    unit = Unit(decoded.split("\n"))
+    _compile(unit, tree)
+    return unit, sorted(unit.problems)[: limits.PROBLEMS_MAX]
+
+
+def _make_room_on_the_stack() -> None:
+    """Let nothing in the language depend on how deep the host's stack is, or how low its limit was set."""
+    if sys.getrecursionlimit() < limits.HOST_RECURSION_LIMIT:
+        sys.setrecursionlimit(limits.HOST_RECURSION_LIMIT)
+
+
+# ── one pass over the tree ────────────────────────────────────────────────────────────────────────
+
+
+def _compile(unit: Unit, tree: ast.Module) -> None:
+    read_module(unit, tree)
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            _compile_constant(unit, node)
+    for function in unit.functions.values():
+        _compile_function(unit, function, in_class=False)
+    for function in unit.methods.values():
+        _compile_function(unit, function, in_class=True)
+    _check_calls(unit)
+
+
+def _compile_constant(unit: Unit, node: ast.Assign | ast.AnnAssign) -> None:
+    fields = ("targets", "value", "type_comment") if isinstance(node, ast.Assign) else None
+    if not fields_hold(unit, node, fields or ("target", "annotation", "value", "simple")):
+        return
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if len(targets) != 1 or not isinstance(targets[0], ast.Name) or node.value is None:
+        unit.problem(node, "structure", "a constant is one name and its value: LIMIT = 100")
+        return
+    if isinstance(node, ast.AnnAssign):
+        is_annotation(unit, node.annotation)
+    value = _constant_value(unit, node.value)
+    if unit.declare(targets[0], targets[0].id):
+        unit.constants[targets[0].id] = value
+
+
+def _constant_value(unit: Unit, node: ast.expr) -> Value:
+    for inner in ast.walk(node):
+        if not isinstance(inner, _CONSTANT_NODES):
+            unit.problem(node, "not_allowed", "a constant is made of literals, operators, tuples and other constants")
+            return None
+    before = len(unit.problems)
+    code = expression(Body(unit, Function("constant", "function", node), in_class=False), node)
+    if len(unit.problems) > before:
+        return None
+    try:
+        return code([Meter(_CONSTANT_GAS), None, None])
+    except Failure as failure:
+        unit.problem(node, "constant", f"the constant has no value: {failure.message}")
+        return None
+
+
+def _compile_function(unit: Unit, function: Function, in_class: bool) -> None:
+    body = Body(unit, function, in_class)
+    for parameter, node in zip(function.parameters, _parameter_nodes(function, in_class), strict=True):
+        if parameter.name in body.locals:
+            unit.problem(node, "name", f"the parameter {parameter.name!r} is given twice")
+        unit.bind(node, parameter.name)
+        body.local(parameter.name)
+        body.assigned.add(parameter.name)
+    written = function.node.body
+    nodes = written[1:] if is_docstring(written[0]) else written
+    for name in _bound_names(nodes):
+        body.local(name)
+    function.body, _ = statements.block(body, nodes)
+
+
+def _parameter_nodes(function: Function, in_class: bool) -> list[ast.arg]:
+    written = function.node.args.args
+    return list(written[1:] if in_class else written)[: len(function.parameters)]
+
+
+def _bound_names(nodes: list[ast.stmt]) -> list[str]:
+    """The names that assignments and loops in a function bind, in the order of the text, comprehensions apart."""
+    names: dict[str, None] = {}
+    waiting: list[ast.AST] = list(reversed(nodes))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names[node.id] = None
+        children = [child for child in ast.iter_child_nodes(node) if not isinstance(node, ast.comprehension)]
+        waiting.extend(reversed(children))
+    return list(names)
+
+
+def _check_calls(unit: Unit) -> None:
+    """The call graph has no cycle, and no chain of calls needs more host frames than there are."""
+    frames: dict[str, int] = {}
+    everything = unit.functions | unit.methods
+
+    def visit(name: str, path: tuple[str, ...]) -> int:
+        if name in frames:
+            return frames[name]
+        function = everything[name]
+        deepest = function.frames + 2
+        for callee, (at, node) in function.calls.items():
+            if callee in (*path, name):
+                unit.problem(node, "recursion", f"{callee} calls itself, by way of {name}: there is no recursion")
+                continue
+            if len(path) < limits.FUNCTIONS_MAX:
+                deepest = max(deepest, at + 2 + visit(callee, (*path, name)))
+        frames[name] = deepest
+        if deepest > limits.FRAMES_PER_CALL_MAX >= max([frames.get(callee, 0) for callee in function.calls], default=0):
+            unit.problem(function.node, "too_deep", f"calls nested too deep below {name}: {deepest} frames")
+        return deepest
+
+    for name in everything:
+        visit(name, ())
+
+
+# ── the program ───────────────────────────────────────────────────────────────────────────────────
+
+
+class CompiledContract:
+    """A contract ready to run. Implements `interface.Program`."""
+
+    def __init__(self, unit: Unit, code_hash: bytes) -> None:
+        self.code_hash = code_hash
+        self.name = unit.name
+        self.doc = unit.doc
+        self._entries = {name: function for name, function in unit.methods.items() if function.is_entry}
+        self.methods = tuple([_method(function) for function in self._entries.values()])
+        self.state = tuple([(variable.name, variable.text) for variable in unit.state.values()])
+        self.events = tuple(
+            [(event.name, tuple([(name, kind.text) for name, kind in event.fields])) for event in unit.events.values()]
+        )
+
+    def run(self, method: str, args: list[Value], host: Host, meter: Meter) -> Value:
+        """Run one entry point: see `interface.Program.run`."""
+        _make_room_on_the_stack()
+        try:
+            function = self._entries.get(method)
+            if function is None:
+                fail(codes.UNKNOWN_METHOD, f"{self.name} has no method {method!r}")
+            meter.charge(gas.ENTRY)
+            return _enter(function, args, host, meter)
+        except Failure as failure:
+            if not failure.contract:
+                failure.contract = host.context.contract
+            raise
+
+
+def _enter(function: Function, args: list[Value], host: Host, meter: Meter) -> Value:
+    parameters = function.parameters
+    if len(args) != len(parameters):
+        wanted = ", ".join([parameter.name for parameter in parameters]) or "nothing"
+        fail(codes.BAD_ARGUMENTS, f"{function.name} takes {len(parameters)} arguments ({wanted}), not {len(args)}")
+    env: list[Any] = [meter, host, None]
+    for parameter, value in zip(parameters, args, strict=True):
+        assert parameter.kind is not None
+        try:
+            env.append(parameter.kind.fit(meter, value))
+        except Misfit as error:
+            fail(codes.BAD_ARGUMENTS, f"the argument {parameter.name!r} of {function.name} {error}")
+    result = run_function(function, env)
+    assert function.returns is not None
+    try:
+        return function.returns.fit(meter, result)
+    except Misfit as error:
+        raise Failure(codes.BAD_TYPE, f"the result of {function.name} {error}", function.node.lineno) from None
+
+
+def _method(function: Function) -> Method:
+    parameters = tuple(
+        [(parameter.name, parameter.kind.text if parameter.kind else "") for parameter in function.parameters]
+    )
+    returns = function.returns.text if function.returns else ""
+    return Method(function.name, function.kind, parameters, returns, function.doc, function.node.lineno)

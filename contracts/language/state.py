@@ -1,0 +1,466 @@
+"""State in the language: `Var`, `Map` and `List`, which are places in the state and never values.
+
+Everything that is put is checked against the declared type and encoded; everything that is got is decoded anew, so
+nothing in a contract's hands is ever the stored thing itself. Keys are tuples: see `interface.Key`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from contracts import codes
+from contracts.language import gas, limits
+from contracts.language.annotations import AnyOf, DictOf, ListOf, Misfit, Scalar, TupleOf, Type
+from contracts.language.interface import Host, Key, Meter
+from contracts.language.rules import expression
+from contracts.language.unit import HOST, METER, Body, Code, Env, StateVariable, constant
+from contracts.language.values import decode, encode, fail, index, shown, type_name, want
+
+LENGTH: Final[Key] = ()  # where a List keeps its length
+
+
+def variable_of(body: Body, node: ast.expr) -> StateVariable | None:
+    """The state variable that `self.name` names, None for any other expression."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+        return body.unit.state.get(node.attr) if body.in_class else None
+    return None
+
+
+# ── values and keys ───────────────────────────────────────────────────────────────────────────────
+
+
+def _has_tuple(kind: Type) -> bool:
+    """Whether decoded bytes must still be fitted: tuples come back from bytes as lists."""
+    if isinstance(kind, TupleOf):
+        return True
+    if isinstance(kind, ListOf):
+        return _has_tuple(kind.item)
+    if isinstance(kind, DictOf):
+        return _has_tuple(kind.value)
+    return isinstance(kind, AnyOf) and any(_has_tuple(option) for option in kind.options)
+
+
+def loader(variable: StateVariable) -> Callable[[Meter, bytes], Any]:
+    """What turns stored bytes into a value of the declared type."""
+    kind = variable.value
+    if not _has_tuple(kind):
+        return decode
+    return lambda meter, data: kind.fit(meter, decode(meter, data))
+
+
+def storer(variable: StateVariable) -> Callable[[Meter, Any], bytes]:
+    """What checks a value against the declared type and gives its bytes."""
+    kind = variable.value
+    what = f"a value of {variable.name}"
+
+    def store(meter: Meter, value: Any) -> bytes:
+        try:
+            kind.fit(meter, value)
+        except Misfit as error:
+            fail(codes.BAD_TYPE, f"{what} {error}")
+        return encode(meter, value)
+
+    def store_scalar(meter: Meter, value: Any) -> bytes:
+        if type(value) is not scalar:
+            fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
+        return encode(meter, value)
+
+    scalar = kind.kind if isinstance(kind, Scalar) else None
+    return store if scalar is None else store_scalar
+
+
+def _part(kind: Type, value: Any, what: str) -> Any:
+    assert isinstance(kind, Scalar)
+    if type(value) is not kind.kind:
+        fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
+    if (kind.kind is str or kind.kind is bytes) and len(value) > limits.KEY_CHARACTERS_MAX:
+        fail(codes.SIZE_LIMIT, f"{what} of {len(value)}, at most {limits.KEY_CHARACTERS_MAX} are allowed")
+    return value
+
+
+def key_maker(variable: StateVariable) -> Callable[[Any], Key]:
+    """What turns a written key into the key tuple of the host."""
+    what = f"a key of {variable.name}"
+    kinds = variable.keys
+
+    def nested(value: Any) -> Key:
+        if type(value) is not tuple or len(value) != len(kinds):
+            fail(codes.BAD_TYPE, f"{what} must be a tuple of {len(kinds)}")
+        return tuple([_part(kind, part, what) for kind, part in zip(kinds, value, strict=True)])
+
+    if variable.nested:
+        return nested
+    only = kinds[0]
+    return lambda value: (_part(only, value, what),)
+
+
+def _no_such(variable: StateVariable, key: Any) -> str:
+    return f"{variable.name} has no entry{shown(key)}"
+
+
+# ── Map[key] ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def get_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Code:
+    """self.m[key] and self.l[i]."""
+    if not _subscriptable(body, node, variable):
+        return constant(None)
+    body.pay(gas.STATE_READ)
+    written = expression(body, node.slice)
+    read = _reader(variable)
+    return lambda env: read(env[METER], env[HOST], written(env))
+
+
+def _subscriptable(body: Body, node: ast.Subscript, variable: StateVariable) -> bool:
+    if variable.kind == "Var":
+        body.problem(node, "type", f"{variable.name} is a Var: use self.{variable.name}.get() and .set(value)")
+        return False
+    if isinstance(node.slice, ast.Slice):
+        body.problem(node, "not_allowed", "a slice of stored state: read the items one by one")
+        return False
+    return True
+
+
+def _reader(variable: StateVariable) -> Callable[[Meter, Host, Any], Any]:
+    name, value_of = variable.name, loader(variable)
+    if variable.kind == "List":
+        return lambda meter, host, place: _list_item(meter, host, variable, value_of, place)
+    key_of = key_maker(variable)
+
+    def read(meter: Meter, host: Host, written: Any) -> Any:
+        data = host.get(name, key_of(written))
+        if data is None:
+            fail(codes.KEY_ERROR, _no_such(variable, written))
+        return value_of(meter, data)
+
+    return read
+
+
+def _writer(variable: StateVariable) -> Callable[[Meter, Host, Any, Any], None]:
+    name, bytes_of = variable.name, storer(variable)
+    if variable.kind == "List":
+        return lambda meter, host, place, value: host.put(
+            name, (_place(meter, host, variable, place),), bytes_of(meter, value)
+        )
+    key_of = key_maker(variable)
+    return lambda meter, host, written, value: host.put(name, key_of(written), bytes_of(meter, value))
+
+
+def set_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Callable[[Env, Any], None]:
+    """What assigns to self.m[key] or self.l[i]."""
+    if not _subscriptable(body, node, variable):
+        return lambda _env, _value: None
+    body.pay(gas.STATE_WRITE)
+    written = expression(body, node.slice)
+    write = _writer(variable)
+    return lambda env, value: write(env[METER], env[HOST], written(env), value)
+
+
+def update_item(
+    body: Body, node: ast.Subscript, variable: StateVariable, change: Callable[[Meter, Any, Any], Any], value: Code
+) -> Code:
+    """self.m[key] += value, with the key evaluated once."""
+    if not _subscriptable(body, node, variable):
+        return constant(None)
+    body.pay(gas.STATE_READ + gas.STATE_WRITE)
+    written = expression(body, node.slice)
+    read, write = _reader(variable), _writer(variable)
+
+    def update(env: Env) -> None:
+        meter, host, key = env[METER], env[HOST], written(env)
+        before = read(meter, host, key)
+        write(meter, host, key, change(meter, before, value(env)))
+
+    return update
+
+
+def delete_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Code:
+    """del self.m[key]."""
+    if variable.kind != "Map":
+        body.problem(node, "type", f"entries of a {variable.kind} cannot be deleted")
+        return constant(None)
+    if not _subscriptable(body, node, variable):
+        return constant(None)
+    body.pay(gas.STATE_READ + gas.STATE_WRITE)
+    written = expression(body, node.slice)
+    name, key_of = variable.name, key_maker(variable)
+
+    def delete(env: Env) -> None:
+        key = written(env)
+        place = key_of(key)
+        if env[HOST].get(name, place) is None:
+            fail(codes.KEY_ERROR, _no_such(variable, key))
+        env[HOST].put(name, place, None)
+
+    return delete
+
+
+def contains(body: Body, node: ast.expr, variable: StateVariable, item: Code) -> Code:
+    """key in self.m."""
+    if variable.kind != "Map":
+        body.problem(node, "type", f"`in` asks a Map, and {variable.name} is a {variable.kind}")
+        return constant(None)
+    body.pay(gas.STATE_READ)
+    name, key_of = variable.name, key_maker(variable)
+    return lambda env: env[HOST].get(name, key_of(item(env))) is not None
+
+
+# ── List ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_length(meter: Meter, host: Host, variable: StateVariable) -> int:
+    """How many items a List has."""
+    data = host.get(variable.name, LENGTH)
+    return 0 if data is None else int(decode(meter, data))
+
+
+def _place(meter: Meter, host: Host, variable: StateVariable, place: Any) -> int:
+    length = list_length(meter, host, variable)
+    real = index(place) + length if index(place) < 0 else place
+    if not 0 <= real < length:
+        fail(codes.INDEX_ERROR, f"index {place} of {variable.name}, which has {length} items")
+    return int(real)
+
+
+def _list_item(
+    meter: Meter, host: Host, variable: StateVariable, value_of: Callable[[Meter, bytes], Any], place: Any
+) -> Any:
+    return _stored_item(meter, host, variable, value_of, _place(meter, host, variable, place))
+
+
+def _stored_item(
+    meter: Meter, host: Host, variable: StateVariable, value_of: Callable[[Meter, bytes], Any], place: int
+) -> Any:
+    data = host.get(variable.name, (place,))
+    if data is None:
+        raise RuntimeError(f"the state has no item {place} of {variable.name}, though its length says so")
+    return value_of(meter, data)
+
+
+def iterate_list(body: Body, node: ast.expr, variable: StateVariable) -> Code:
+    """for item in self.l: each item is read when its turn comes."""
+    if variable.kind != "List":
+        hint = "iterate over self.{0}.items(limit)" if variable.kind == "Map" else "iterate over self.{0}.get()"
+        body.problem(node, "type", f"{variable.name} is a {variable.kind}: {hint.format(variable.name)}")
+        return constant((iter(()), 0))
+    body.pay(gas.STATE_READ)
+    value_of = loader(variable)
+
+    def items(meter: Meter, host: Host, length: int) -> Iterator[Any]:
+        for place in range(length):
+            meter.charge(gas.STATE_READ)
+            if place >= list_length(meter, host, variable):
+                return
+            yield _stored_item(meter, host, variable, value_of, place)
+
+    def view(env: Env) -> tuple[Iterator[Any], int]:
+        length = list_length(env[METER], env[HOST], variable)
+        return items(env[METER], env[HOST], length), length
+
+    return view
+
+
+def length(body: Body, node: ast.expr, variable: StateVariable) -> Code:
+    """len(self.l)."""
+    if variable.kind != "List":
+        body.problem(node, "type", f"len() asks a List, and {variable.name} is a {variable.kind}")
+        return constant(0)
+    body.pay(gas.STATE_READ)
+    return lambda env: list_length(env[METER], env[HOST], variable)
+
+
+# ── methods ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _arguments(body: Body, node: ast.Call, name: str, least: int, most: int) -> list[Code] | None:
+    if node.keywords:
+        body.problem(node, "arity", f"{name}() takes no keywords")
+        return None
+    if not least <= len(node.args) <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        body.problem(node, "arity", f"{name}() takes {wanted} arguments, not {len(node.args)}")
+        return None
+    return [expression(body, argument) for argument in node.args]
+
+
+def call(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    """self.variable.name(...)."""
+    build = _METHODS[variable.kind].get(name)
+    if build is None:
+        known = ", ".join(sorted(_METHODS[variable.kind]))
+        body.problem(node, "unknown_name", f"a {variable.kind} has no method {name}; it has {known}")
+        return constant(None)
+    return build(body, node, variable, name)
+
+
+def _var_get(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_READ)
+    args = _arguments(body, node, name, 0, 1)
+    if args is None:
+        return constant(None)
+    value_of, default, where = loader(variable), args[0] if args else None, variable.name
+
+    def get(env: Env) -> Any:
+        other = default(env) if default is not None else None
+        data = env[HOST].get(where, ())
+        if data is not None:
+            return value_of(env[METER], data)
+        if default is None:
+            fail(codes.KEY_ERROR, f"{where} was never set")
+        return other
+
+    return get
+
+
+def _var_set(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_WRITE)
+    args = _arguments(body, node, name, 1, 1)
+    if args is None:
+        return constant(None)
+    value, bytes_of, where = args[0], storer(variable), variable.name
+
+    def put(env: Env) -> None:
+        env[HOST].put(where, (), bytes_of(env[METER], value(env)))
+
+    return put
+
+
+def _var_delete(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_WRITE)
+    _arguments(body, node, name, 0, 0)
+    where = variable.name
+    return lambda env: env[HOST].put(where, (), None)
+
+
+def _var_exists(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_READ)
+    _arguments(body, node, name, 0, 0)
+    where = variable.name
+    return lambda env: env[HOST].get(where, ()) is not None
+
+
+def _map_get(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_READ)
+    args = _arguments(body, node, name, 1, 2)
+    if args is None:
+        return constant(None)
+    value_of, key_of, where = loader(variable), key_maker(variable), variable.name
+    written, default = args[0], args[1] if len(args) == 2 else constant(None)
+
+    def get(env: Env) -> Any:
+        key = key_of(written(env))
+        other = default(env)
+        data = env[HOST].get(where, key)
+        return other if data is None else value_of(env[METER], data)
+
+    return get
+
+
+def _map_pop(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_READ + gas.STATE_WRITE)
+    args = _arguments(body, node, name, 1, 2)
+    if args is None:
+        return constant(None)
+    value_of, key_of, where = loader(variable), key_maker(variable), variable.name
+    written, default = args[0], args[1] if len(args) == 2 else None
+
+    def pop(env: Env) -> Any:
+        key = written(env)
+        place = key_of(key)
+        other = default(env) if default is not None else None
+        data = env[HOST].get(where, place)
+        if data is None:
+            if default is None:
+                fail(codes.KEY_ERROR, _no_such(variable, key))
+            return other
+        env[HOST].put(where, place, None)
+        return value_of(env[METER], data)
+
+    return pop
+
+
+def _map_scan(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    """keys, values, items (limit, after=key, prefix=first parts): a list in key order."""
+    body.pay(gas.SCAN)
+    options = {keyword.arg: expression(body, keyword.value) for keyword in node.keywords}
+    args = [expression(body, argument) for argument in node.args]
+    if len(args) != 1 or not set(options) <= {"after", "prefix"} or len(options) != len(node.keywords):
+        body.problem(node, "arity", f"{name}(limit, after=key, prefix=first_parts) takes the limit, and these by name")
+        return constant(None)
+    if "prefix" in options and not variable.nested:
+        body.problem(node, "arity", f"{variable.name} has plain keys: prefix= is for keys that are tuples")
+    limit, nothing = args[0], constant(None)
+    after, prefix = options.get("after", nothing), options.get("prefix", nothing)
+    value_of, key_of, where, plain = loader(variable), key_maker(variable), variable.name, not variable.nested
+
+    def scan(env: Env) -> list[Any]:
+        meter = env[METER]
+        start, count, first = after(env), limit(env), prefix(env)
+        _scan_limit(meter, count)
+        found = env[HOST].scan(where, _prefix(variable, first), None if start is None else key_of(start), count)
+        meter.charge(len(found) * gas.SCAN_ENTRY)
+        if name == "keys":
+            return [key[0] if plain else key for key, _ in found]
+        if name == "values":
+            return [value_of(meter, data) for _, data in found]
+        return [(key[0] if plain else key, value_of(meter, data)) for key, data in found]
+
+    return scan
+
+
+def _scan_limit(meter: Meter, count: Any) -> None:
+    if not 0 <= want(int, count, "the limit") <= limits.SCAN_LIMIT_MAX:
+        fail(codes.BAD_VALUE, f"a limit of {count}, it must lie from 0 to {limits.SCAN_LIMIT_MAX}")
+    meter.charge(count * gas.ITEM_MADE)
+
+
+def _prefix(variable: StateVariable, first: Any) -> Key:
+    if first is None:
+        return ()
+    parts = first if type(first) is tuple else (first,)
+    if len(parts) >= len(variable.keys):
+        fail(codes.BAD_VALUE, f"a prefix of {variable.name} has fewer than {len(variable.keys)} parts")
+    what = f"a prefix of {variable.name}"
+    return tuple([_part(kind, part, what) for kind, part in zip(variable.keys, parts, strict=False)])
+
+
+def _list_append(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_READ + 2 * gas.STATE_WRITE)
+    args = _arguments(body, node, name, 1, 1)
+    if args is None:
+        return constant(None)
+    value, bytes_of, where = args[0], storer(variable), variable.name
+
+    def append(env: Env) -> None:
+        meter, host = env[METER], env[HOST]
+        data = bytes_of(meter, value(env))
+        place = list_length(meter, host, variable)
+        host.put(where, (place,), data)
+        host.put(where, LENGTH, encode(meter, place + 1))
+
+    return append
+
+
+def _list_pop(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
+    body.pay(gas.STATE_READ + 2 * gas.STATE_WRITE)
+    _arguments(body, node, name, 0, 0)
+    value_of, where = loader(variable), variable.name
+
+    def pop(env: Env) -> Any:
+        meter, host = env[METER], env[HOST]
+        place = _place(meter, host, variable, -1)
+        value = _stored_item(meter, host, variable, value_of, place)
+        host.put(where, (place,), None)
+        host.put(where, LENGTH, encode(meter, place) if place else None)
+        return value
+
+    return pop
+
+
+_METHODS: Final[dict[str, dict[str, Callable[[Body, ast.Call, StateVariable, str], Code]]]] = {
+    "Var": {"get": _var_get, "set": _var_set, "delete": _var_delete, "exists": _var_exists},
+    "Map": {"get": _map_get, "pop": _map_pop, "keys": _map_scan, "values": _map_scan, "items": _map_scan},
+    "List": {"append": _list_append, "pop": _list_pop},
+}
