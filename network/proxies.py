@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -49,7 +49,7 @@ class _Proxy:
         """Disconnect for good."""
         await self._client.close()
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -150,9 +150,9 @@ class ValidatorProxy(_Proxy):
         task.add_done_callback(self._on_subscribed)
 
     def _on_subscribed(self, task: asyncio.Task[bytes]) -> None:
-        if task.cancelled() or task.exception() is None:
-            return
-        self._on_lost(f"the subscription failed: {task.exception()}")
+        failed = not task.cancelled() and task.exception() is not None
+        if failed and task is self._subscription:
+            self._on_lost(f"the subscription failed: {task.exception()}")
 
     def _on_push(self, payload: bytes) -> None:
         if not self._readers:
