@@ -40,7 +40,10 @@ class State:
         Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then the directory is to be deleted, and the state made
         again from the blocks.
         """
-        return cls(Versions(Path(path)))
+        try:
+            return cls(Versions(Path(path)))
+        except DataLost as error:
+            raise DataLost(f"{error}. Delete {path}: the state is made again from the blocks") from None
 
     @property
     def height(self) -> int:

@@ -83,7 +83,12 @@ class BlockStore:
         self._tip_hash = b""
         self._fault = ""
         self._marking = threading.Lock()
-        self._database = open_database(self.path, bloom_filter_bits=10)
+        try:
+            self._database = open_database(self.path, bloom_filter_bits=10)
+        except DataLost as error:
+            raise DataLost(
+                f"{error}. Move {self.path} away and leave {marker_path(self.path)}: the blocks are fetched from peers"
+            ) from None
         try:
             with speaking_of(self.path):
                 self._check_format()
