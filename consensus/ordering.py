@@ -237,6 +237,11 @@ def _repeats_earlier(core: Core, height: int, batch: Batch) -> bool:
     return any(not hashes.isdisjoint(earlier.hashes) for earlier in in_flight_below(core, height))
 
 
+def in_flight(core: Core) -> list[Batch]:
+    """The batches proposed or final at every unsealed height, ascending."""
+    return in_flight_below(core, max(core.slots, default=0) + 1)
+
+
 def in_flight_below(core: Core, height: int) -> list[Batch]:
     """The batches proposed or final at unsealed heights below `height`."""
     found = []

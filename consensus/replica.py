@@ -153,6 +153,11 @@ class Replica:
         return self._core.sealed_height
 
     @property
+    def in_flight(self) -> dict[int, tuple[bytes, ...]]:
+        """The hashes proposed or final at each height that is not sealed, by height: not to be proposed again."""
+        return {batch.height: batch.hashes for batch in ordering.in_flight(self._core)}
+
+    @property
     def silent(self) -> bool:
         """Whether it may not vote at present: its journal is in doubt, or its store behind its journal."""
         return self._core.safety.silent

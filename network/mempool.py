@@ -235,6 +235,10 @@ class Mempool:
             self._returned.pop(each, None)
         self._land(before)
 
+    def heights_in_flight(self) -> tuple[int, ...]:
+        """The heights that a proposal is known for and that were not released yet, ascending."""
+        return tuple(sorted(self._flights))
+
     def release(self, height: int) -> None:
         """Nothing is proposed for `height` any more: what is still here waits again, in its old place.
 

@@ -299,6 +299,7 @@ class ValidatorNode:
             case actions.Halt(diagnosis):
                 self._halt(diagnosis)
             case actions.ViewChanged(view, primary):
+                self._follow_proposals()
                 log.info("view %d, primary %s", view, self.genesis.validators.members[primary].name)
             case _:
                 raise AssertionError(f"no performer for {type(action).__name__}")
@@ -311,6 +312,15 @@ class ValidatorNode:
     def _propose(self, height: int, view: int, hashes: tuple[bytes, ...]) -> None:
         self._driver.keep_bodies([raw for raw in map(self._mempool.get, hashes) if raw is not None])
         self._driver.post(events.BatchReady(height, view, hashes, now_ms(), now_ms()))
+
+    def _follow_proposals(self) -> None:
+        """What the last view proposed and the new one did not take over waits in the pool again."""
+        proposed = self._driver.replica.in_flight
+        for height in self._mempool.heights_in_flight():
+            if height not in proposed:
+                self._mempool.release(height)
+        for height, hashes in proposed.items():
+            self._mempool.mark_in_flight(height, hashes)
 
     def _deliver(self, batch: Batch) -> None:
         self._mempool.mark_in_flight(batch.height, batch.hashes)
