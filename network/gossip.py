@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from network.wire import Transactions, peer_frame, split_gossip
 
 LINGER_S = 0.004
-AGAIN_AFTER_S = 3.0
+AGAIN_AFTER_S = 1.0  # below the time-out of the consensus, so that a loss is mended before it is suspected
 OWN_PENDING_MAX = 50_000
 
 

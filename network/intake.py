@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from ledger.transactions import identify
 from network.api import Admission
 from network.mempool import Mempool
 from network.verification import Checked
@@ -20,7 +21,7 @@ _SENTENCES = {
 
 
 class Intake:
-    """`check` verifies off the loop; `sealed(id)` says whether a transaction is in a block; `added` follows news."""
+    """`check` verifies off the loop; `in_block(id)` says whether a transaction was executed; `added` gets the news."""
 
     def __init__(
         self,
@@ -39,12 +40,20 @@ class Intake:
     async def submit(self, raws: Sequence[bytes]) -> list[Admission]:
         """From this node's clients: one admission each, in order. What is accepted goes on to every peer."""
         self.counters["submitted"] += len(raws)
-        return self._admit(await self._check(raws), own=True)
+        known = [self._known_id(raw) for raw in raws]
+        fresh = [raw for raw, found in zip(raws, known, strict=True) if found is None]
+        admissions = iter(self._admit(await self._check(fresh), own=True))
+        return [next(admissions) if found is None else _known(found) for found in known]
 
     async def take_gossip(self, raws: Sequence[bytes]) -> None:
         """From a peer's clients. What does not hold is dropped and counted."""
         self.counters["gossiped"] += len(raws)
-        self._admit(await self._check(raws), own=False)
+        self._admit(await self._check([raw for raw in raws if self._known_id(raw) is None]), own=False)
+
+    def _known_id(self, raw: bytes) -> bytes | None:
+        """The id of a transaction whose very bytes are here already: they need no second signature check."""
+        transaction_id, transaction_hash = identify(raw)
+        return transaction_id if transaction_hash in self._mempool or self._in_block(transaction_id) else None
 
     def _admit(self, checks: Sequence[Checked], *, own: bool) -> list[Admission]:
         admissions: list[Admission] = []
@@ -61,11 +70,13 @@ class Intake:
         return admissions
 
     def _admit_one(self, checked: Checked) -> Admission:
-        if checked.code == "expired" and self._in_block(checked.transaction_id):
-            return Admission("known", checked.transaction_id, _SENTENCES["known"])
         if checked.code or checked.transaction is None:
             return Admission(checked.code, checked.transaction_id, checked.message)
-        if self._in_block(checked.transaction_id):
-            return Admission("known", checked.transaction_id, _SENTENCES["known"])
+        if self._in_block(checked.transaction_id):  # sealed while its signature was checked
+            return _known(checked.transaction_id)
         code = self._mempool.add(checked.raw, checked.transaction, checked.transaction_id, checked.transaction_hash)
         return Admission(code, checked.transaction_id, _SENTENCES[code])
+
+
+def _known(transaction_id: bytes) -> Admission:
+    return Admission("known", transaction_id, _SENTENCES["known"])

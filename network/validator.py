@@ -83,6 +83,7 @@ class ValidatorNode:
         self._tasks: list[asyncio.Task[None]] = []
         self._gossip_checks: set[asyncio.Task[None]] = set()
         self._fetched: dict[int, BlockRecord] = {}
+        self._told_waiting = False
         self._unsealed: dict[int, BlockRecord] = {}  # executed, and not sealed yet: the window at most
         self._evidence: set[tuple[str, int]] = set()
         self._stopped = asyncio.Event()
@@ -415,7 +416,10 @@ class ValidatorNode:
 
     def _tell_waiting(self) -> None:
         """The replica's timer runs while anything waits for its block, proposed or not."""
-        self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
+        waiting = len(self._mempool) > 0
+        if waiting != self._told_waiting:
+            self._told_waiting = waiting
+            self._driver.post(events.RequestsWaiting(waiting, now_ms()))
 
     # ── once a second ─────────────────────────────────────────────────────────────────────────────
 
@@ -424,7 +428,7 @@ class ValidatorNode:
             await asyncio.sleep(TICK_S)
             self._mempool.drop_expired(self._store.height + 1)
             self._gossip.tick()
-            self._tell_waiting()
+            self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
             self._proposer.poke()
 
     # ── what others ask ───────────────────────────────────────────────────────────────────────────
