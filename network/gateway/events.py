@@ -18,8 +18,8 @@ import msgspec
 
 from ledger import codec
 from ledger.types import HEIGHT_MAX, BlockRecord, Receipt
+from network import present
 from network.api import NodeUnavailable
-from network.gateway import present
 from network.gateway.feed import FETCH_BLOCKS, SealedFeed
 from network.gateway.problems import Problem
 from network.gateway.settings import GatewaySettings

@@ -14,8 +14,8 @@ from ledger.errors import LedgerError
 from ledger.genesis import to_json as genesis_file
 from ledger.proofs import prove_transaction
 from ledger.types import HEIGHT_MAX, BlockRecord
+from network import present
 from network.api import AccountEntry, TransactionRecord
-from network.gateway import present
 from network.gateway.problems import Problem
 from network.gateway.services import MinHeight, Services, hex_32
 from network.gateway.submit import STILL_PENDING, outcome_of, parse_wait
@@ -128,7 +128,8 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
     @router.get(
         "/transactions/{transaction_id}/receipt", tags=["transactions"], summary="The one-file receipt, to keep"
     )
-    async def download_receipt(transaction_id: TransactionId) -> Response:
+    async def download_receipt(transaction_id: TransactionId, min_height: MinHeight = None) -> Response:
+        await services.reach(min_height)
         name = hex_32("the transaction's id", transaction_id)
         found = await _find_transaction(services, name, 0.0)
         if found.state != "sealed":

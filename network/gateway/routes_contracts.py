@@ -10,8 +10,8 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from ledger.types import HEIGHT_MAX
+from network import present
 from network.api import ContractInfo, ViewOutcome
-from network.gateway import present
 from network.gateway.http import BodyBudget, read_body
 from network.gateway.problems import Problem
 from network.gateway.services import MinHeight, Services, hex_32

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from network import present
 from network.api import NodeUnavailable
-from network.gateway import metrics, present
+from network.gateway import metrics
 from network.gateway.events import read_filter, start_after
 from network.gateway.problems import Problem
 from network.gateway.services import HEIGHT_HEADER, MinHeight, Services

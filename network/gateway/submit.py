@@ -15,8 +15,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from network import present
 from network.api import Admission
-from network.gateway import present
 from network.gateway.feed import SealedFeed
 from network.gateway.http import (
     JSON,

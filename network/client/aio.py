@@ -1,0 +1,183 @@
+"""`AsyncClient`: the SDK for asyncio. The same methods as `Client`, awaited; see there for what they promise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+
+from ledger.crypto import SigningKey
+from ledger.proofs import TransactionProof
+from ledger.types import BlockRecord, Genesis
+from network.client import web
+from network.client.core import GAS_LIMIT, CallLike, Core, Flow
+from network.client.errors import Rejected
+from network.client.messages import Ask, Event, Outcome, Pause, Reply
+from network.client.sse import EventReader
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """One user's view of a network, for asyncio. Any number of its methods may run at once."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        key: SigningKey | None = None,
+        genesis: Genesis | None = None,
+        *,
+        timeout_s: float = 30.0,
+        gas_limit: int = GAS_LIMIT,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit)
+        self._http = httpx.AsyncClient(limits=web.LIMITS, transport=transport)
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────
+
+    async def call(
+        self,
+        contract: str,
+        method: str,
+        *args: Any,
+        wait: bool = True,
+        gas_limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Outcome:
+        """Call a contract."""
+        return await self.send([(contract, method, args)], wait=wait, gas_limit=gas_limit, timeout_s=timeout_s)
+
+    async def send(
+        self,
+        calls: Iterable[CallLike],
+        *,
+        wait: bool = True,
+        gas_limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Outcome:
+        """Several calls in one transaction."""
+        return await self._run(self._core.send(calls, wait=wait, gas_limit=gas_limit, timeout_s=timeout_s))
+
+    async def deploy(self, name: str, source: str, *args: Any, timeout_s: float | None = None) -> Outcome:
+        """Deploy a contract; `args` go to its init."""
+        return await self.call("system", "deploy", name, source, list(args), timeout_s=timeout_s)
+
+    async def sign(self, calls: Iterable[CallLike], gas_limit: int | None = None) -> bytes:
+        """The raw signed transaction, without sending it."""
+        return await self._run(self._core.sign(calls, gas_limit))
+
+    async def submit(self, raw: bytes, *, wait: bool = True, timeout_s: float | None = None) -> Outcome:
+        """Send a signed transaction."""
+        return await self._run(self._core.submit(raw, wait=wait, timeout_s=timeout_s))
+
+    async def submit_many(
+        self, raws: Sequence[bytes], *, wait: bool = False, timeout_s: float | None = None
+    ) -> list[Outcome | Rejected]:
+        """Send many signed transactions: one result each, in order."""
+        return await self._run(self._core.submit_many(raws, wait=wait, timeout_s=timeout_s))
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────
+
+    async def status(self) -> dict[str, Any]:
+        """The status of some node."""
+        return await self._run(self._core.status())
+
+    async def chain_id(self) -> bytes:
+        """The chain id."""
+        return await self._run(self._core.chain_id())
+
+    async def view(
+        self, contract: str, method: str, *args: Any, height: int | None = None, sender: str | None = None
+    ) -> Any:
+        """What a view returns (unproven)."""
+        return await self._run(self._core.view(contract, method, args, height=height, sender=sender))
+
+    async def transaction(self, transaction_id: bytes | str) -> dict[str, Any]:
+        """A transaction as a node knows it (unproven)."""
+        return await self._run(self._core.transaction(transaction_id))
+
+    async def proof(self, transaction_id: bytes | str) -> TransactionProof:
+        """The verified one-file receipt."""
+        return await self._run(self._core.proof(transaction_id))
+
+    async def block(self, block: int | bytes | str) -> dict[str, Any]:
+        """A block by height or hash, as JSON; verified where there is a genesis."""
+        return await self._run(self._core.block(block))
+
+    async def block_record(self, block: int | bytes | str) -> BlockRecord:
+        """A block by height or hash, as the ledger has it; verified where there is a genesis."""
+        return await self._run(self._core.block_record(block))
+
+    async def blocks(self, before: int | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """Summaries of blocks, newest first (unproven)."""
+        return await self._run(self._core.blocks(before, limit))
+
+    async def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """Any other JSON resource of the API, from some node."""
+        return await self._run(self._core.get(path, **params))
+
+    async def events(
+        self, *, contract: str = "", event: str = "", types: str = "", start: int | None = None, cursor: str = ""
+    ) -> AsyncIterator[Event]:
+        """Events from height `start` (or after `cursor`) on, without end."""
+        reader = EventReader(cursor)
+        params = web.event_params(contract, event, types, start)
+        while True:
+            url = self._core.nodes.pick()
+            try:
+                async with self._http.stream(
+                    "GET",
+                    url + "/v1/events",
+                    params=params,
+                    headers=web.event_headers(reader),
+                    timeout=web.STREAM_TIMEOUT,
+                ) as response:
+                    if web.is_refusal(response.status_code):
+                        raise web.refusal(response.status_code, await response.aread())
+                    async for line in response.aiter_lines():
+                        found = reader.line(line)
+                        if found is not None:
+                            yield found
+            except httpx.TransportError:
+                self._core.nodes.failed(url)
+            await asyncio.sleep(web.RECONNECT_S)
+
+    # ── performing ────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, flow: Flow[T]) -> T:
+        reply: Reply = None
+        try:
+            while True:
+                step = flow.send(reply)
+                reply = await self._perform(step)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _perform(self, step: Ask | Pause) -> Reply:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            async with self._http.stream(**web.request_of(step)) as response:
+                return await web.answer_of_async(response, response.aiter_bytes())
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return web.no_answer(error)

@@ -1,0 +1,495 @@
+"""What the SDK does, step by step and without doing it: each operation is a generator of requests and pauses.
+
+`Client` and `AsyncClient` perform these steps, so the rules are here once: same bytes on every retry, another node
+after each failure, three outcomes of a transaction and no fourth (sealed, rejected, undecided), and nothing
+believed that the genesis could disprove.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from ledger import blocks, codec, seals
+from ledger.crypto import SigningKey
+from ledger.errors import LedgerError
+from ledger.proofs import TransactionProof, verify_transaction_proof
+from ledger.transactions import identify, sign_transaction
+from ledger.types import BlockRecord, Call, Genesis
+from network import present
+from network.client.errors import (
+    NotConfigured,
+    ProofInvalid,
+    Rejected,
+    TransactionFailed,
+    Unavailable,
+    Undecided,
+)
+from network.client.messages import Answer, Ask, NoAnswer, Outcome, Pause, Reply, Step, read_outcome
+from network.client.nodes import Nodes
+from network.json_values import from_json, to_json
+
+T = TypeVar("T")
+Flow = Generator[Step, Reply, T]
+Json = dict[str, Any]
+
+GAS_LIMIT = 10_000_000
+READ_TIMEOUT_S = 10.0
+WAIT_ROUND_S = 20.0  # of a longer wait: after that the question is put again, perhaps to another node
+PAUSE_MIN_S = 0.05
+PAUSE_MAX_S = 1.0
+HEIGHT_AGE_MAX_S = 5.0  # how old a height may be for choosing valid_until
+MANY_TRANSACTIONS_MAX = 500  # in one request
+MANY_BYTES_MAX = 2 << 20
+RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+SAME_EVERYWHERE = frozenset({"malformed", "too_large", "wrong_chain", "bad_signature", "gas_limit"})
+SALT_BYTES = 16
+
+CallLike = Call | tuple[str, str, Sequence[Any]]
+
+
+class Core:
+    """The state that both clients share: nodes, key, genesis, and what was learned of the chain."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        key: SigningKey | None,
+        genesis: Genesis | None,
+        *,
+        timeout_s: float,
+        gas_limit: int,
+        salt: Callable[[], bytes] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.nodes = Nodes(urls, clock)
+        self.key = key
+        self.genesis = genesis
+        self.timeout_s = timeout_s
+        self.gas_limit = gas_limit
+        self._salt = salt or (lambda: os.urandom(SALT_BYTES))
+        self._clock = clock
+        self._chain_id = genesis.chain_id if genesis else None
+        self._validity_window = genesis.parameters.validity_window if genesis else 0
+        self._height = 0  # of the chain, as last reported
+        self._height_at = float("-inf")
+        self._written = 0  # the highest height of an own sealed transaction: reads must not be older
+
+    # ── one exchange with some node ───────────────────────────────────────────────────────────────
+
+    def exchange(
+        self, path: str, *, params: Mapping[str, str] | None = None, deadline: float | None = None
+    ) -> Flow[Answer]:
+        """Read from one node after the other until one answers. Raises `Rejected` or `Unavailable`."""
+        until = self._clock() + READ_TIMEOUT_S if deadline is None else deadline
+        attempts: list[str] = []
+        pause_s = PAUSE_MIN_S
+        while True:
+            url = self.nodes.pick()
+            reply = yield Ask(url, path, params=params or {}, timeout_s=max(0.5, until - self._clock()))
+            if isinstance(reply, Answer) and not may_retry(reply):
+                self.nodes.answered(url)
+                return expect_success(reply)
+            self.nodes.failed(url)
+            attempts.append(f"{url}: {reason_of(reply)}")
+            if self._clock() + pause_s >= until:
+                if isinstance(reply, Answer) and reply.status == 409:
+                    raise rejection(reply)
+                raise Unavailable(attempts)
+            if len(attempts) >= len(self.nodes):
+                yield Pause(pause_s)
+                pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    def get(self, path: str, **params: Any) -> Flow[Json]:
+        """A JSON object, not older than this client's own last write."""
+        shown = {name: str(value) for name, value in params.items() if value is not None}
+        answer = yield from self.exchange(path, params=shown)
+        return read_json(answer)
+
+    def fresh(self) -> int | None:
+        """The `min_height` for reads, None while nothing was written."""
+        return self._written or None
+
+    # ── the node and the chain ────────────────────────────────────────────────────────────────────
+
+    def status(self) -> Flow[Json]:
+        """The status of some node."""
+        status = yield from self.get("/v1/status")
+        self._note_status(status)
+        return status
+
+    def _note_status(self, status: Json) -> None:
+        try:
+            chain_id = bytes.fromhex(status["chain_id"])
+            height = int(status["sealed_height"])
+            window = int(status["parameters"]["validity_window"])
+        except (KeyError, TypeError, ValueError):
+            raise ProofInvalid("a node's status lacks its chain id, height or parameters") from None
+        if self._chain_id is not None and chain_id != self._chain_id:
+            raise ProofInvalid(f"the node is on chain {chain_id.hex()}, expected {self._chain_id.hex()}")
+        self._chain_id = chain_id
+        self._validity_window = self._validity_window or window
+        self._height, self._height_at = height, self._clock()
+
+    def chain_id(self) -> Flow[bytes]:
+        """The chain id: the genesis', else what the first node said."""
+        if self._chain_id is None:
+            yield from self.status()
+        assert self._chain_id is not None
+        return self._chain_id
+
+    def _valid_until(self) -> Flow[int]:
+        if self._clock() - self._height_at > HEIGHT_AGE_MAX_S:
+            yield from self.status()
+        return self._height + max(1, self._validity_window // 2)
+
+    # ── transactions ──────────────────────────────────────────────────────────────────────────────
+
+    def sign(self, calls: Iterable[CallLike], gas_limit: int | None = None) -> Flow[bytes]:
+        """The raw signed transaction for these calls. Raises `NotConfigured` without a key."""
+        if self.key is None:
+            raise NotConfigured("this client has no key to sign with; make it with key=...")
+        chain_id = yield from self.chain_id()
+        valid_until = yield from self._valid_until()
+        encoded = [encode_call(call) for call in calls]
+        return sign_transaction(self.key, chain_id, encoded, gas_limit or self.gas_limit, valid_until, self._salt())
+
+    def send(
+        self, calls: Iterable[CallLike], *, wait: bool, gas_limit: int | None, timeout_s: float | None
+    ) -> Flow[Outcome]:
+        """Sign and submit; see `submit`."""
+        raw = yield from self.sign(calls, gas_limit)
+        return (yield from self.submit(raw, wait=wait, timeout_s=timeout_s))
+
+    def submit(self, raw: bytes, *, wait: bool, timeout_s: float | None = None) -> Flow[Outcome]:
+        """Send one signed transaction until a node took it (or, with `wait`, until its outcome is sealed).
+
+        Raises `Rejected`, `TransactionFailed`, `Undecided`, `Unavailable`, `ProofInvalid`.
+        """
+        name, _ = identify(raw)
+        until = self._clock() + (self.timeout_s if timeout_s is None else timeout_s)
+        outcome = yield from self._submit_until(raw, name, until, wait=wait)
+        if outcome.transaction_id != name:
+            raise ProofInvalid(f"the node answered about {outcome.transaction_id.hex()}, asked was {name.hex()}")
+        if not outcome.sealed:
+            return outcome
+        if self.genesis is not None:
+            outcome = yield from self._proven(outcome, raw)
+        self._written = max(self._written, outcome.height)
+        if not outcome.ok:
+            raise TransactionFailed(outcome)
+        return outcome
+
+    def _submit_until(self, raw: bytes, name: bytes, until: float, *, wait: bool) -> Flow[Outcome]:
+        attempts: list[str] = []
+        taken = False  # some node may have it
+        pause_s = PAUSE_MIN_S
+        while True:
+            url = self.nodes.pick()
+            reply = yield self._submission(url, raw, "application/octet-stream", until, wait=wait)
+            if isinstance(reply, Answer) and reply.status in (200, 202):
+                self.nodes.answered(url)
+                taken = True
+                outcome = outcome_of(reply)
+                if outcome.sealed or not wait:
+                    return outcome
+            elif isinstance(reply, Answer) and not may_retry(reply):
+                self.nodes.answered(url)
+                refusal = rejection(reply)
+                if taken and refusal.code not in SAME_EVERYWHERE:
+                    raise Undecided(name, raw, f"one node may have taken it before another answered {refusal}")
+                raise refusal
+            else:
+                self.nodes.failed(url)
+                taken = taken or (isinstance(reply, NoAnswer) and reply.sent) or is_gateway_error(reply)
+                attempts.append(f"{url}: {reason_of(reply)}")
+            if self._clock() + pause_s >= until:
+                if taken:
+                    raise Undecided(
+                        name, raw, "no seal within the time" + "".join(f"; {each}" for each in attempts[-2:])
+                    )
+                raise refused_or_unavailable(reply, attempts)
+            yield Pause(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    def _submission(self, url: str, body: bytes, content_type: str, until: float, *, wait: bool) -> Ask:
+        left_s = max(0.0, until - self._clock())
+        wait_s = min(left_s, WAIT_ROUND_S)
+        params = {"wait": "sealed", "timeout_s": f"{wait_s:.3f}"} if wait else {}
+        return Ask(
+            url, "/v1/transactions", "POST", params, body, content_type, (wait_s if wait else 0.0) + READ_TIMEOUT_S
+        )
+
+    def submit_many(
+        self, raws: Sequence[bytes], *, wait: bool, timeout_s: float | None
+    ) -> Flow[list[Outcome | Rejected]]:
+        """Send many signed transactions; one result each, in order. A failed transaction is an `Outcome` here.
+
+        What stays without an answer is an `Outcome` with the state "unknown": it may or may not be on its way.
+        """
+        results: list[Outcome | Rejected] = []
+        until = self._clock() + (self.timeout_s if timeout_s is None else timeout_s)
+        for part in parts_of(raws):
+            results += yield from self._submit_part(part, until, wait=wait)
+        heights = [item.height for item in results if isinstance(item, Outcome) and item.sealed]
+        self._written = max([self._written, *heights])
+        return results
+
+    def _submit_part(self, raws: Sequence[bytes], until: float, *, wait: bool) -> Flow[list[Outcome | Rejected]]:
+        results: list[Outcome | Rejected] = [Outcome(identify(raw)[0], "unknown") for raw in raws]
+        open_ = list(range(len(raws)))
+        pause_s = PAUSE_MIN_S
+        while open_:
+            url = self.nodes.pick()
+            body = msgspec.msgpack.encode([raws[place] for place in open_])
+            reply = yield self._submission(url, body, "application/msgpack", until, wait=wait)
+            if isinstance(reply, Answer) and reply.status in (200, 202):
+                self.nodes.answered(url)
+                open_ = note_results(results, open_, read_json(reply), wait=wait)
+            elif isinstance(reply, Answer) and not may_retry(reply):
+                raise rejection(reply)
+            else:
+                self.nodes.failed(url)
+            if not open_ or self._clock() + pause_s >= until:
+                break
+            yield Pause(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+        return results
+
+    # ── proofs ────────────────────────────────────────────────────────────────────────────────────
+
+    def proof(self, transaction_id: bytes | str, min_height: int = 0) -> Flow[TransactionProof]:
+        """The verified one-file receipt of a sealed transaction. A node that lies is passed over for the next."""
+        genesis = self._need_genesis("check a proof")
+        name = as_bytes(transaction_id)
+        params = {"min_height": str(max(min_height, self._written))}
+        last: ProofInvalid | None = None
+        for _ in range(len(self.nodes)):
+            answer = yield from self.exchange(f"/v1/transactions/{name.hex()}/receipt", params=params)
+            try:
+                return checked_proof(answer.body, name, genesis)
+            except ProofInvalid as error:
+                last = error
+        assert last is not None
+        raise last
+
+    def _proven(self, outcome: Outcome, raw: bytes) -> Flow[Outcome]:
+        """The outcome as the proof has it, whatever the node said beside it."""
+        name = outcome.transaction_id
+        try:
+            proof = yield from self.proof(name, outcome.height)
+        except (Unavailable, Rejected) as error:
+            raise Undecided(name, raw, f"a node says it is sealed, but no proof could be had: {error}") from error
+        receipt = present.receipt(proof.receipt)
+        shown = {
+            "id": outcome.transaction_id.hex(),
+            "state": "sealed",
+            "height": proof.header.height,
+            "index": proof.index,
+            "block_hash": proof.header.hash.hex(),
+            "receipt": receipt,
+        }
+        found = read_outcome(shown)
+        return Outcome(**{name: getattr(found, name) for name in Outcome.__slots__ if name != "proven"}, proven=True)
+
+    def _need_genesis(self, what: str) -> Genesis:
+        if self.genesis is None:
+            raise NotConfigured(f"this client has no genesis to {what} with; make it with genesis=...")
+        return self.genesis
+
+    # ── reads ─────────────────────────────────────────────────────────────────────────────────────
+
+    def view(
+        self, contract: str, method: str, args: Sequence[Any], *, height: int | None, sender: str | None
+    ) -> Flow[Any]:
+        """What a view returns at a sealed height, as one node says (unproven)."""
+        params = {"contract": contract, "method": method, "args": json.dumps(to_json(list(args)))}
+        answer = yield from self.get("/v1/view", **params, height=height, sender=sender, min_height=self.fresh())
+        return from_json(answer["value"])
+
+    def transaction(self, transaction_id: bytes | str) -> Flow[Json]:
+        """A transaction as a node knows it (unproven; `proof` proves it)."""
+        name = as_bytes(transaction_id).hex()
+        return (yield from self.get(f"/v1/transactions/{name}", proof="false", min_height=self.fresh()))
+
+    def block_record(self, block: int | bytes | str) -> Flow[BlockRecord]:
+        """A whole block, its parts checked against each other, and against its seal where there is a genesis."""
+        name = block.hex() if isinstance(block, bytes) else str(block)
+        answer = yield from self.exchange(f"/v1/blocks/{name}", params={"format": "raw"})
+        return checked_block(answer.body, name, self.genesis)
+
+    def block(self, block: int | bytes | str) -> Flow[Json]:
+        """A whole block as JSON, checked as by `block_record`."""
+        record = yield from self.block_record(block)
+        return present.block(record, self.genesis.validators if self.genesis and record.height else None)
+
+    def blocks(self, before: int | None, limit: int) -> Flow[list[Json]]:
+        """Summaries of blocks, newest first (unproven)."""
+        answer = yield from self.get("/v1/blocks", before=before, limit=limit, min_height=self.fresh())
+        found: list[Json] = answer["blocks"]
+        return found
+
+
+# ── reading answers ───────────────────────────────────────────────────────────────────────────────
+
+
+def may_retry(answer: Answer) -> bool:
+    """Whether another node, or this one a moment later, may well answer otherwise."""
+    return answer.status in RETRY_STATUSES or (answer.status == 409 and b"height_not_reached" in answer.body)
+
+
+def is_gateway_error(reply: Reply) -> bool:
+    """Answers after which the transaction may have been taken all the same."""
+    return isinstance(reply, Answer) and reply.status in (500, 502, 504)
+
+
+def reason_of(reply: Reply) -> str:
+    """Why a request did not succeed, in a few words."""
+    if isinstance(reply, NoAnswer):
+        return reply.reason
+    if isinstance(reply, Answer):
+        return str(rejection(reply))
+    return "no reply"
+
+
+def rejection(answer: Answer) -> Rejected:
+    """A problem as an exception."""
+    try:
+        problem = json.loads(answer.body)
+        return Rejected(str(problem["code"]), str(problem["detail"]), answer.status, problem)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Rejected("not_quorate", f"HTTP status {answer.status}, and no problem that says why", answer.status)
+
+
+def refused_or_unavailable(reply: Reply, attempts: list[str]) -> Rejected | Unavailable:
+    """When the time is over: a node that said "busy" refused, one that said nothing was not there."""
+    if isinstance(reply, Answer) and reply.status in (429, 503):
+        return rejection(reply)
+    return Unavailable(attempts)
+
+
+def expect_success(answer: Answer) -> Answer:
+    """The answer, if it is one of success. Raises `Rejected`."""
+    if answer.status in (200, 202):
+        return answer
+    raise rejection(answer)
+
+
+def read_json(answer: Answer) -> Json:
+    """The answer's JSON object. Raises `ProofInvalid` where it is none: this is no node of ours."""
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ProofInvalid("a node's answer is not a JSON object")
+    return found
+
+
+def outcome_of(answer: Answer) -> Outcome:
+    """The outcome in a submission's answer."""
+    return outcome_in(read_json(answer))
+
+
+def outcome_in(found: Json) -> Outcome:
+    """The outcome in one result. Raises `ProofInvalid` where it has not the shape of one."""
+    try:
+        return read_outcome(found)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise ProofInvalid("a node's answer is not the outcome of a transaction") from None
+
+
+def note_results(results: list[Outcome | Rejected], open_: list[int], answer: Json, *, wait: bool) -> list[int]:
+    """Write one request's results to their places; the places that must be sent again."""
+    found = answer.get("results")
+    if not isinstance(found, list) or len(found) != len(open_):
+        raise ProofInvalid("a node's answer has another number of results than transactions were sent")
+    again = []
+    for place, item in zip(open_, found, strict=True):
+        if "code" in item:
+            results[place] = Rejected(item["code"], item.get("detail", ""), item.get("status", 0), item)
+            if item["code"] in ("busy", "too_many_requests", "node_unavailable"):
+                again.append(place)
+            continue
+        results[place] = outcome = outcome_in(item)
+        if wait and not outcome.sealed:
+            again.append(place)
+    return again
+
+
+# ── checking ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def checked_proof(text: bytes, transaction_id: bytes, genesis: Genesis) -> TransactionProof:
+    """A receipt file, verified, and about this transaction. Raises `ProofInvalid`."""
+    try:
+        proof = TransactionProof.from_json(text)
+        found = verify_transaction_proof(proof, genesis)
+    except LedgerError as error:
+        raise ProofInvalid(f"the proof of {transaction_id.hex()} does not hold: {error}") from None
+    if found.receipt.transaction_id != transaction_id:
+        raise ProofInvalid(f"the proof is of {found.receipt.transaction_id.hex()}, asked was {transaction_id.hex()}")
+    return proof
+
+
+def checked_block(data: bytes, name: str, genesis: Genesis | None) -> BlockRecord:
+    """A block record whose parts belong together and that is the one asked for. Raises `ProofInvalid`."""
+    try:
+        record = codec.decode(data, BlockRecord)
+        blocks.check_record(record)
+        header = record.block.header
+        if name not in (str(header.height), header.hash.hex()):
+            raise ProofInvalid(f"the node gave block {header.height}, asked was {name}")
+        if genesis is not None:
+            _check_seal(record, genesis)
+    except LedgerError as error:
+        raise ProofInvalid(f"block {name} does not hold: {error}") from None
+    return record
+
+
+def _check_seal(record: BlockRecord, genesis: Genesis) -> None:
+    header = record.block.header
+    if header.chain_id != genesis.chain_id:
+        raise ProofInvalid(f"block {header.height} is of chain {header.chain_id.hex()}, not of this genesis")
+    if header.height == blocks.GENESIS_HEIGHT:
+        if header != blocks.genesis_header(genesis, header.state_root):
+            raise ProofInvalid("block 0 is not the one that this genesis makes")
+        return
+    if record.seal is None:
+        raise ProofInvalid(f"block {header.height} came without a seal")
+    seals.verify_sealed_header(header, record.seal, genesis.validators)
+
+
+# ── small things ──────────────────────────────────────────────────────────────────────────────────
+
+
+def encode_call(call: CallLike) -> Call:
+    """A call, from (contract, method, args) too."""
+    if isinstance(call, Call):
+        return call
+    contract, method, args = call
+    return Call(contract, method, codec.encode(list(args)))
+
+
+def as_bytes(name: bytes | str) -> bytes:
+    """An id given as bytes or as hex."""
+    return bytes.fromhex(name) if isinstance(name, str) else name
+
+
+def parts_of(raws: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Lists that one request each can carry."""
+    parts: list[Sequence[bytes]] = []
+    start = size = 0
+    for place, raw in enumerate(raws):
+        if place > start and (place - start >= MANY_TRANSACTIONS_MAX or size + len(raw) > MANY_BYTES_MAX):
+            parts.append(raws[start:place])
+            start, size = place, 0
+        size += len(raw)
+    if start < len(raws):
+        parts.append(raws[start:])
+    return parts

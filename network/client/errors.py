@@ -1,0 +1,71 @@
+"""What can go wrong, as a client has to tell it apart.
+
+ClientError
+├── Rejected             refused with a reason; a transaction so refused never took effect and never will by itself
+├── TransactionFailed    sealed, and its outcome is a failure: it changed nothing; carries code, message and line
+├── Undecided            not known yet: it may still be sealed. Ask by id, or send the same bytes again
+├── Unavailable          no node answered; nothing was sent that could take effect
+├── ProofInvalid         a node's answer does not hold against the genesis
+└── NotConfigured        the client was made without the key or the genesis that this needs
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from network.client.messages import Outcome
+
+
+class ClientError(Exception):
+    """Root of what the SDK raises."""
+
+
+class Rejected(ClientError):
+    """A node refused, and said why. `code` is stable, `problem` the whole of what it answered (RFC 9457)."""
+
+    def __init__(self, code: str, detail: str, status: int = 0, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.problem = problem or {}
+
+
+class TransactionFailed(ClientError):
+    """The transaction is sealed with a failure. `outcome` is all of it."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        where = f" ({outcome.contract}, line {outcome.line})" if outcome.line else ""
+        super().__init__(f"{outcome.code}: {outcome.message or 'the transaction failed'}{where}")
+        self.outcome = outcome
+        self.code = outcome.code
+        self.message = outcome.message
+        self.contract = outcome.contract
+        self.line = outcome.line
+
+
+class Undecided(ClientError):
+    """The outcome of a transaction is not known yet. `raw` sent again can never execute twice."""
+
+    def __init__(self, transaction_id: bytes, raw: bytes, reason: str) -> None:
+        super().__init__(f"transaction {transaction_id.hex()} is undecided: {reason}")
+        self.transaction_id = transaction_id
+        self.raw = raw
+
+
+class Unavailable(ClientError):
+    """No node gave an answer. `attempts` says for each what happened."""
+
+    def __init__(self, attempts: list[str]) -> None:
+        last = "; ".join(attempts[-4:]) or "there was no time to ask one"
+        super().__init__(f"no node answered: {last}")
+        self.attempts = attempts
+
+
+class ProofInvalid(ClientError):
+    """What a node gave does not hold. The message says what and why."""
+
+
+class NotConfigured(ClientError):
+    """Something needs a key, or a genesis, and the client has none."""
