@@ -103,8 +103,8 @@ class Status(Struct, frozen=True):
     """The body of STATUS: where I stand, so that peers send what I lack. Not a vote: it may say something new any time.
 
     `height` is the last one delivered, `seal` that of the last sealed one (None at genesis). `progress` says of each
-    height after `height` how far it came in `view`: 0 nothing, 1 proposal, 2 prepared, 3 committed. `forgetful`: I
-    started without a journal, tell me what I once signed.
+    height above the seal how far it came in `view`: 0 nothing, 1 proposal, 2 prepared; 3 more where its batch is final
+    here, in whatever view. `forgetful`: my journal may have lost something, tell me what I once signed.
     """
 
     epoch: Count
@@ -113,7 +113,7 @@ class Status(Struct, frozen=True):
     changing: bool
     height: Height
     seal: Seal | None
-    progress: Annotated[tuple[Annotated[int, Meta(ge=0, le=3)], ...], Meta(max_length=2 * WINDOW_MAX)]
+    progress: Annotated[tuple[Annotated[int, Meta(ge=0, le=5)], ...], Meta(max_length=2 * WINDOW_MAX)]
     forgetful: bool
 
 

@@ -13,12 +13,12 @@ from consensus.core import BUFFERED_WINDOWS, Core, Peer
 from consensus.errors import MessageRefused
 from consensus.messages import CHECKPOINT, COMMIT, PREPARE, Envelope, Status, Vote, open_envelope
 from consensus.sealing import note_seal
-from consensus.slot import Slot
+from consensus.slot import Round, Slot
 from ledger.types import Checkpoint
 
 STATUS_TIMER = "status"
 PERIOD_MS_MIN = 50
-NOTHING, PROPOSAL, PREPARED, COMMITTED = range(4)
+NOTHING, PROPOSAL, PREPARED, FINAL = range(4)
 
 
 def period_ms(core: Core) -> int:
@@ -37,8 +37,8 @@ def tick(core: Core) -> None:
 
 def own_status(core: Core) -> Envelope:
     """Where this replica stands."""
-    first = core.delivered_height + 1
-    last = min(max(core.slots, default=0), core.delivered_height + BUFFERED_WINDOWS * core.window)
+    first = core.sealed_height + 1
+    last = min(max(core.slots, default=0), core.sealed_height + BUFFERED_WINDOWS * core.window)
     progress = tuple(_progress(core, core.slots.get(height)) for height in range(first, last + 1))
     body = Status(
         core.committee.epoch,
@@ -54,12 +54,14 @@ def own_status(core: Core) -> Envelope:
 
 
 def _progress(core: Core, slot: Slot | None) -> int:
-    found = slot.rounds.get(core.view) if slot else None
-    if slot and slot.committed:
-        return COMMITTED
-    if found is None or found.proposal is None:
+    if slot is None:
         return NOTHING
-    return PREPARED if found.prepares.power(found.proposal.digest) >= core.committee.quorum else PROPOSAL
+    found = slot.rounds.get(core.view)
+    reached = NOTHING
+    if found and found.proposal:
+        prepared = found.prepares.power(found.proposal.digest) >= core.committee.quorum
+        reached = PREPARED if prepared else PROPOSAL
+    return reached + (FINAL if slot.committed else 0)
 
 
 def on_status(core: Core, envelope: Envelope, body: Status, doubt: Doubt | None) -> None:
@@ -128,21 +130,39 @@ def _send_checkpoints(core: Core, body: Status) -> None:
 
 
 def _send_votes(core: Core, body: Status) -> None:
-    """This member's own votes; and the proposal, if it is this primary's or the one height that holds all up."""
+    """This member's own votes; and the proposal, if it is this primary's or that of the one height that is awaited.
+
+    A height that is final there may still lack votes of this view: others wait for the COMMIT that rests on them.
+    """
+    first = body.seal.height + 1 if body.seal else 1
     for height in sorted(core.slots):
-        if height <= body.height:
-            continue
-        index = height - body.height - 1
-        reached = body.progress[index] if index < len(body.progress) else NOTHING
         found = core.slots[height].rounds.get(core.view)
-        if found is None or reached == COMMITTED:
+        if found is None or height < first:
             continue
-        if reached == NOTHING and found.proposal and found.proposal.envelope and (core.leads or index == 0):
-            core.send(body.sender, open_envelope(found.proposal.envelope)[0])
+        progress = body.progress[height - first] if height - first < len(body.progress) else NOTHING
+        reached, final = progress % FINAL, progress >= FINAL
+        if reached == NOTHING and found.proposal and found.proposal.envelope:
+            if core.leads or height == body.height + 1:
+                core.send(body.sender, open_envelope(found.proposal.envelope)[0])
         prepare = core.safety.sent(PREPARE, height) if reached < PREPARED else None
-        for sent in (prepare, core.safety.sent(COMMIT, height)):
-            if sent is not None:
-                core.send(body.sender, sent)
+        if prepare is not None:
+            core.send(body.sender, prepare)
+        if not final:
+            _send_commits(core, body.sender, height, found)
+
+
+def _send_commits(core: Core, member: int, height: int, found: Round) -> None:
+    """A whole certificate where there is one: a faulty member may have sent its COMMIT to some only. Else one's own."""
+    digest = found.commits.digest_with(core.committee.quorum)
+    if digest is None:
+        own = core.safety.sent(COMMIT, height)
+        if own is not None:
+            core.send(member, own)
+        return
+    for each in found.commits.signatures_for(digest):
+        vote = Vote(core.committee.epoch, core.view, height, each.member, digest)
+        if each.member != member:
+            core.send(member, Envelope(COMMIT, vote.encode(), each.signature))
 
 
 def _remind(core: Core, member: int) -> None:
