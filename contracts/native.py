@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast, dataclass_transform, get_args, get_origin, overload
 
-from contracts.language import annotations as types
 from contracts.language import limits
+from contracts.language import value_types as types
 from contracts.language.interface import Meter
 from ledger import codec
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from contracts import codes
 from contracts.language import gas, limits, state, values
-from contracts.language.annotations import Misfit
 from contracts.language.iterables import DICT_VIEWS, VIEWS, iterable
 from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, call_method, largest, smallest
 from contracts.language.rules import expression
@@ -28,6 +27,7 @@ from contracts.language.unit import (
     constant,
     refused_call,
 )
+from contracts.language.value_types import Misfit
 from contracts.language.values import fail, measure, room_for_items, sort, want
 
 _FRAMES_OF_CALL: Final = 3  # the call, the block, the statement

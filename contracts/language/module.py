@@ -9,8 +9,8 @@ import ast
 import inspect
 from typing import Any, Final
 
-from contracts.language import annotations as types
 from contracts.language import limits
+from contracts.language import value_types as types
 from contracts.language.rules import fields_hold, refusal
 from contracts.language.unit import API_NAMES, EventType, Function, Parameter, StateVariable, Unit
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from contracts import codes
 from contracts.language import gas, limits, source, statements
-from contracts.language.annotations import Misfit
 from contracts.language.calls import run as run_function
 from contracts.language.interface import Failure, Host, Meter, Method, Problem, Program, SourceRefused, Value
 from contracts.language.module import is_annotation, is_docstring, read_module
 from contracts.language.rules import expression, fields_hold
 from contracts.language.unit import Body, Function, Unit
+from contracts.language.value_types import Misfit
 from contracts.language.values import fail
 from ledger import hashing
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from contracts import codes
 from contracts.language import gas, limits
-from contracts.language.annotations import AnyOf, DictOf, ListOf, Misfit, Scalar, TupleOf, Type
 from contracts.language.interface import Host, Key, Meter
 from contracts.language.rules import expression
 from contracts.language.unit import HOST, METER, Body, Code, Env, StateVariable, constant
+from contracts.language.value_types import AnyOf, DictOf, ListOf, Misfit, Scalar, TupleOf, Type
 from contracts.language.values import decode, encode, fail, index, shown, type_name, want
 
 LENGTH: Final[Key] = ()  # where a List keeps its length

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from contracts import codes
 from contracts.language import gas, limits
-from contracts.language.annotations import Type
 from contracts.language.interface import Problem
+from contracts.language.value_types import Type
 from contracts.language.values import fail
 
 Env = list[Any]
