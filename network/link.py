@@ -119,7 +119,7 @@ class Link(asyncio.Protocol):
         self._bulk: deque[bytes] = deque()
         self._bulk_bytes = 0
         self._bulk_offset = 0  # what has gone already of the first in _bulk
-        self._bulk_incoming = bytearray()
+        self._bulk_incoming = bytearray()  # not a list: a million parts of one byte must cost a megabyte
         self._flush_scheduled = False
         self._paused_since: float | None = None
         self._heard = self._loop.time()

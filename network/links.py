@@ -82,6 +82,8 @@ class PeerMesh:
         self._links: dict[int, Link] = {}
         self._callers: set[Link] = set()  # accepted, and not greeted yet
         self._gate = _Gate(self.limits)
+        for host, _ in self._addresses.values():
+            self._gate.reserve(host)
         self._penalised_until: dict[int, float] = {}
         self._socket: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -289,9 +291,8 @@ class PeerMesh:
             self._gate.leave(host)
 
     async def _learn_addresses(self) -> None:
-        """The places that belong to members, by name or by number."""
+        """The places that belong to members whose address is a name."""
         for host, port in list(self._addresses.values()):
-            self._gate.reserve(host)
             with contextlib.suppress(OSError, UnicodeError):
                 found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 for *_, address in found:

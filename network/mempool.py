@@ -170,10 +170,7 @@ class Mempool:
         share = self._shares.setdefault(entry.sender, _Share())
         share.transactions += 1
         share.bytes += len(entry.raw)
-        if entry.valid_until not in self._expiries:
-            self._expiries[entry.valid_until] = {}
-            heapq.heappush(self._expiry_heights, entry.valid_until)
-        self._expiries[entry.valid_until][entry.transaction_hash] = None
+        self._note_expiry(entry)
 
     def remove(self, hashes: Iterable[Hash]) -> int:
         """These were sealed, or proved invalid: forget them, and say how many were here."""
@@ -208,20 +205,20 @@ class Mempool:
         An expired transaction in flight is dropped by the first call after its flight has ended.
         """
         dropped = 0
+        flying: list[Hash] = []
         while self._expiry_heights and self._expiry_heights[0] < height:
             bucket = self._expiries.pop(heapq.heappop(self._expiry_heights))
-            flying = {each: None for each in bucket if each in self._flying}
-            dropped += self.remove(each for each in bucket if each not in flying)
-            self._expiring_later(flying, height)
+            flying += [each for each in bucket if each in self._flying]
+            dropped += self.remove(each for each in bucket if each not in self._flying)
+        for each in flying:
+            self._note_expiry(self._entries[each])
         return dropped
 
-    def _expiring_later(self, hashes: dict[Hash, None], height: int) -> None:
-        if not hashes:
-            return
-        if height not in self._expiries:
-            self._expiries[height] = {}
-            heapq.heappush(self._expiry_heights, height)
-        self._expiries[height] |= hashes
+    def _note_expiry(self, entry: Entry) -> None:
+        if entry.valid_until not in self._expiries:
+            self._expiries[entry.valid_until] = {}
+            heapq.heappush(self._expiry_heights, entry.valid_until)
+        self._expiries[entry.valid_until][entry.transaction_hash] = None
 
     # ── in flight ─────────────────────────────────────────────────────────────────────────────────
 

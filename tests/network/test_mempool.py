@@ -192,7 +192,7 @@ def test_an_expired_transaction_in_flight_leaves_after_it_has_landed() -> None:
     assert pool.get(hashes[0]) is not None
     pool.release(5)
     assert take(pool, height=9) == []
-    assert pool.drop_expired(10) == 1
+    assert pool.drop_expired(9) == 1
     assert len(pool) == 0
 
 
