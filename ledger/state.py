@@ -2,7 +2,7 @@
 
 Puts together the tree (`ledger.state_tree`), its proofs (`ledger.state_proof`), the versions kept
 (`ledger.versions`) and a side table that the root does not cover. Knows no contract, and not what a key or a value
-means. One process and one writing thread own a state.
+means. One process, and in it one thread at a time, owns a state.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _WAS_PRESENT = b"\x01"
 
 
 class Versions:
-    """An open database of versioned rows ("r" row) and plain rows ("s" row). One thread commits and prunes."""
+    """An open database of versioned rows ("r" row) and plain rows ("s" row). One thread at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open or create. Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then delete it and replay."""
@@ -48,7 +48,6 @@ class Versions:
         except BaseException:
             self._database.close()
             raise
-        self._top = self.height
 
     def get(self, row: bytes, height: int | None = None) -> bytes | None:
         """The value of a row at a height (None: the newest)."""
@@ -56,8 +55,7 @@ class Versions:
         if height is None or height == self.height:
             return newest
         self._expect_kept(height)
-        # A commit raises `_top` before it writes: a value read above is never newer than the last step below.
-        for change in range(height + 1, self._top + 1):
+        for change in range(height + 1, self.height + 1):
             kept = self._read(b"o" + _HEIGHT.pack(change) + row)
             if kept is not None:
                 return kept[1:] if kept else None
@@ -122,7 +120,6 @@ class Versions:
                 batch.put(b"s" + row, value)
         batch.put(b"h" + _HEIGHT.pack(height), b"")
         batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, oldest, self._flushed + 1))
-        self._top = height
         self._write(batch)
         for row, (_, new) in rows.items():
             self._cache[row] = new
@@ -224,7 +221,7 @@ class Versions:
         if height is None or height == self.height:
             return then
         self._expect_kept(height)
-        for change in range(height + 1, self._top + 1):
+        for change in range(height + 1, self.height + 1):
             at = b"o" + _HEIGHT.pack(change)
             with speaking_of(self.path):
                 for key, kept in self._database.iterator(start=at + first, verify_checksums=True, fill_cache=False):
