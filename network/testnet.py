@@ -27,6 +27,7 @@ __all__ = ["Node", "Testnet", "TestnetError", "make_testnet"]
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.05
+WATCH_S = 0.5
 LOG_TAIL_LINES = 30
 LOG_TAIL_BYTES = 64 << 10
 ROLES = ("validator", "executor", "gateway")
@@ -157,6 +158,14 @@ class Testnet:
                 )
             if node.exit_code() is not None:
                 raise TestnetError(f"{node.name} ended with code {node.exit_code()}; its log ends:\n{node.log_tail()}")
+
+    def watch(self) -> None:
+        """Stay until a node that was started ends by itself; that is a `TestnetError`, with the log's end."""
+        while True:
+            for node in self.nodes:
+                if (code := node.exit_code()) is not None:
+                    raise TestnetError(f"{node.name} ended with code {code}; its log ends:\n{node.log_tail()}")
+            time.sleep(WATCH_S)
 
     def stop(self) -> None:
         """End every process that this object started, in good order where they allow it."""

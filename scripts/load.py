@@ -32,11 +32,13 @@ CONNECTIONS_PER_GATEWAY_MAX = 512
 WAITING_PER_GATEWAY_MAX = 4096  # due transfers without a free connection; more are counted as shed
 ANSWER_BYTES_MAX = 1 << 20
 DRAIN_TIMEOUT_S = 15.0
-REFRESH_S = 1.0  # how often the height that `valid_until` starts from is read again
 
 
 class LoadSpec(msgspec.Struct, frozen=True):
-    """What to offer. `rate` is transfers a second (open loop), `outstanding` how many at a time (closed loop)."""
+    """What to offer. `rate` is transfers a second (open loop), `outstanding` how many at a time (closed loop).
+
+    `height` is the sealed height at the start; a transfer is valid until `valid_for` above the last height heard of.
+    """
 
     urls: list[str]
     chain_id: str
@@ -47,6 +49,7 @@ class LoadSpec(msgspec.Struct, frozen=True):
     warmup_s: float
     seconds: float
     gas_limit: int
+    height: int
     valid_for: int
     contract: str = "token"
     method: str = "transfer"
@@ -204,7 +207,7 @@ class Transfers:
         self._calls = calls[1:] + calls[:1]  # every account pays its neighbour, so none ever runs dry
         self._made = 0
         self._salt = os.urandom(8)
-        self.height = 0
+        self.height = spec.height
 
     def next(self) -> bytes:
         """The next raw signed transaction."""
@@ -235,30 +238,44 @@ class Tally:
         """Transfers still under way."""
         return self.due - self.answered - self.shed
 
-    def record(self, status: int, body: bytes, latency_s: float) -> None:
+    def record(self, failure: str, latency_s: float) -> None:
         """One answer."""
         self.answered += 1
-        failure = failure_of(status, body)
         if failure:
             self.failures[failure] += 1
         else:
             self.latencies_s.append(latency_s)
 
 
-def failure_of(status: int, body: bytes) -> str:
-    """Why an answer is no sealed, successful transfer; "" when it is one."""
+class AnswerReceipt(msgspec.Struct):
+    """The part of a receipt that counts here."""
+
+    code: str
+
+
+class Answer(msgspec.Struct):
+    """The part of a gateway's answer, or of its problem, that counts here."""
+
+    state: str = ""
+    code: str = ""
+    sealed_height: int = 0
+    receipt: AnswerReceipt | None = None
+
+
+_decode_answer = msgspec.json.Decoder(Answer).decode
+
+
+def read_answer(status: int, body: bytes) -> tuple[str, int]:
+    """(why this is no sealed, successful transfer, "" when it is one; the sealed height that it tells, else 0)."""
     if status == 0:
-        return body.decode(errors="replace")
+        return body.decode(errors="replace"), 0
     try:
-        answer = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return f"status {status}, not JSON"
-    if status >= 400:
-        return f"status {status}: {answer.get('code', 'no code')}"
-    if answer.get("state") != "sealed":
-        return f"status {status}: {answer.get('state', 'no state')}"
-    code = (answer.get("receipt") or {}).get("code", "no receipt")
-    return "" if code == "ok" else f"receipt: {code}"
+        answer = _decode_answer(body)
+    except msgspec.MsgspecError:
+        return f"status {status}, not the JSON expected", 0
+    if answer.receipt is not None:
+        return "" if answer.receipt.code == "ok" else f"receipt: {answer.receipt.code}", answer.sealed_height
+    return f"status {status}: {answer.code or answer.state or 'no code'}", answer.sealed_height
 
 
 class Generator:
@@ -277,8 +294,6 @@ class Generator:
 
     async def run(self) -> LoadReport:
         """Offer the load and report on the measured part of it."""
-        self.transfers.height = await self._sealed_height()
-        refresh = asyncio.create_task(self._refresh())
         offering = asyncio.create_task(self._open_loop() if self.spec.mode == "open" else self._closed_loop())
         await asyncio.sleep(self.spec.warmup_s)
         say("measuring")
@@ -289,7 +304,6 @@ class Generator:
         say("measured")
         await offering
         await self._drain()
-        refresh.cancel()
         for pool in self.pools:
             pool.close()
         return self._report(started_ms, ended_ms, cpu_s)
@@ -317,8 +331,10 @@ class Generator:
         loop, measured = asyncio.get_running_loop(), self._measuring
 
         def done(status: int, body: bytes) -> None:
+            failure, height = read_answer(status, body)
+            self.transfers.height = max(self.transfers.height, height)
             if measured:
-                self.tally.record(status, body, loop.time() - due)
+                self.tally.record(failure, loop.time() - due)
                 self._note_if_settled()
             if self.spec.mode == "closed" and self._offering:
                 # A failed request must not turn the loop into a busy one.
@@ -342,23 +358,6 @@ class Generator:
     def _note_if_settled(self) -> None:
         if self._draining and self.tally.unanswered == 0:
             self._settled.set()
-
-    async def _refresh(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            self.transfers.height = await self._sealed_height()
-
-    async def _sealed_height(self) -> int:
-        """What the first gateway says; the last known height when it does not answer."""
-        pool = self.pools[0]
-        try:
-            reader, writer = await asyncio.open_connection(pool.host, pool.port)
-            writer.write(b"GET /v1/status HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % pool.host.encode())
-            answer = await asyncio.wait_for(reader.read(-1), 2)
-            writer.close()
-            return int(msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["sealed_height"])
-        except (OSError, TimeoutError, ValueError, KeyError, msgspec.DecodeError):
-            return self.transfers.height
 
     def _report(self, started_ms: int, ended_ms: int, cpu_s: float) -> LoadReport:
         tally = self.tally

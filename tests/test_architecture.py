@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "scripts": {"scripts", "network", "contracts", "consensus", "ledger"},
 }
 FOLDERS = {"ledger", "consensus", "contracts", "network", "tests", "scripts", "docs"}
-MODULES_LARGEST_LINES = 600
+MODULES_LARGEST_LINES = 800
 
 # What would let two validators disagree: a clock, chance, the operating system's mood.
 WORLD = {"asyncio", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal", "socket"}
@@ -71,7 +71,8 @@ def test_state_touches_no_clock_and_no_chance() -> None:
 
 
 def test_ledger_opens_no_socket_and_reads_no_clock() -> None:
-    assert [text for path in modules("ledger") for text in offences(path, WORLD - {"os", "secrets", "datetime"})] == []
+    allowed = {"os", "secrets", "datetime", "threading"}  # files, new keys, times written out, a lock
+    assert [text for path in modules("ledger") for text in offences(path, WORLD - allowed)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,0 +1,173 @@
+"""`quorate check`, `deploy`, `call` and `view`: contracts from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from network.cli.arguments import read_arguments
+from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
+from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json
+from network.cli.keyfiles import KeyFile, open_key
+from network.cli.outcomes import outcome_json, outcome_rows
+
+if TYPE_CHECKING:
+    from contracts import Problem
+    from network.client import Client, Outcome
+
+CHECK_EXAMPLES = examples("quorate check contracts/examples/token.py")
+DEPLOY_EXAMPLES = examples(
+    "quorate deploy contracts/examples/token.py --key net/accounts/admin.pem",
+    "quorate deploy token.py --name acme-token --key admin.pem",
+)
+CALL_EXAMPLES = examples(
+    "quorate call token transfer 3d40...0af1 100 --key ann.pem",
+    "quorate call system set_account 3d40...0af1 bob '[\"writer\"]' --key admin.pem",
+    "quorate call token adjust --key ann.pem -- -5",
+)
+VIEW_EXAMPLES = examples("quorate view token balance_of 3d40...0af1", "quorate view token total --json")
+
+Words = Annotated[
+    list[str] | None, typer.Argument(help="Arguments, read as the types that the method declares.", show_default=False)
+]
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="A contract's source.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a contract's source without deploying it.
+
+    Exit code 1 when it would be refused, with every reason.
+    """
+    from contracts import check as check_source
+
+    problems = check_source(_read_source(file))
+    if as_json:
+        say_json({"file": str(file), "accepted": not problems, "problems": [_problem(each) for each in problems]})
+    for problem in problems:
+        if not as_json:
+            say(f"{file}:{problem.line}:{problem.column}: {problem.code}: {problem.message}")
+    if problems:
+        raise typer.Exit(1)
+    if not as_json:
+        say(f"{file}: accepted")
+
+
+def _init_parameters(file: Path, source: str) -> list[tuple[str, str]]:
+    """(name, type) of the init method's parameters. Raises `UserError` for a source that a validator would refuse."""
+    from contracts import SourceRefused, compile_source
+
+    try:
+        program = compile_source(source)
+    except SourceRefused as refused:
+        listed = "\n".join(f"  {file}:{problem.line}: {problem.message}" for problem in refused.problems)
+        raise UserError(f"the contract would be refused, nothing was sent:\n{listed}") from None
+    return next((list(method.parameters) for method in program.methods if method.kind == "init"), [])
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"line": problem.line, "column": problem.column, "code": problem.code, "message": problem.message}
+
+
+def _read_source(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text: {error}") from None
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(help="The contract's source.")],
+    words: Words = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The contract's name; without it the file's.", show_default=False)
+    ] = None,
+    key: KeyFile = None,
+    url: Url = DEFAULT_URL,
+    genesis: GenesisFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a contract and deploy it.
+
+    The arguments go to its init method. Waits until the block is sealed.
+    """
+    source = _read_source(file)
+    parameters = _init_parameters(file, source)
+    signer = open_key(key)
+    arguments = read_arguments("init", parameters, words or [])
+    with connect(url, genesis, signer) as client:
+        _send(lambda: client.deploy(name or file.stem.replace("_", "-"), source, *arguments), as_json)
+
+
+def call(
+    contract: Annotated[str, typer.Argument(help="A contract's name.")],
+    method: Annotated[str, typer.Argument(help="One of its call methods.")],
+    words: Words = None,
+    key: KeyFile = None,
+    gas_limit: Annotated[int | None, typer.Option(help="Most gas to use.", min=1, show_default=False)] = None,
+    url: Url = DEFAULT_URL,
+    genesis: GenesisFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a contract in a signed transaction.
+
+    Waits until the block is sealed.
+    Exit code 1 when the call failed; it changed nothing then. A negative number goes after a lone --.
+    """
+    signer = open_key(key)
+    with connect(url, genesis, signer) as client:
+        arguments = read_arguments(method, _parameters(client, contract, method, "call"), words or [])
+        _send(lambda: client.call(contract, method, *arguments, gas_limit=gas_limit), as_json)
+
+
+def view(
+    contract: Annotated[str, typer.Argument(help="A contract's name.")],
+    method: Annotated[str, typer.Argument(help="One of its view methods.")],
+    words: Words = None,
+    url: Url = DEFAULT_URL,
+    genesis: GenesisFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a contract, on sealed state.
+
+    Nothing is signed, and nothing changes.
+    """
+    from network.json_values import to_json
+
+    with connect(url, genesis) as client:
+        arguments = read_arguments(method, _parameters(client, contract, method, "view"), words or [])
+        value = client.view(contract, method, *arguments)
+    if as_json:
+        say_json(to_json(value))
+    else:
+        say(value.hex() if isinstance(value, bytes) else str(value))
+
+
+def _parameters(client: Client, contract: str, method: str, kind: str) -> list[tuple[str, str]]:
+    """(name, type) of a method's parameters, as the node knows the contract."""
+    found = client.get(f"/v1/contracts/{quote(contract, safe='')}")
+    methods = {each["name"]: each for each in found["methods"] if each["kind"] == kind}
+    if method not in methods:
+        raise UserError(f"{contract} has no {kind} {method!r}; it has: {', '.join(sorted(methods)) or 'none'}")
+    return [(each["name"], each["type"]) for each in methods[method]["parameters"]]
+
+
+def _send(send: Callable[[], Outcome], as_json: bool) -> None:
+    """Send, wait, and show the outcome; exit code 1 unless it is ok."""
+    from network.client import TransactionFailed
+
+    try:
+        outcome = send()
+    except TransactionFailed as failed:
+        outcome = failed.outcome
+    if as_json:
+        say_json(outcome_json(outcome))
+    else:
+        say_fields(outcome_rows(outcome))
+    if not outcome.ok:
+        raise typer.Exit(1)

@@ -1,0 +1,138 @@
+"""`quorate status`, `block` and `tx`: what a node shows, for people and for machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
+from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json
+from network.cli.moments import utc
+from network.cli.outcomes import outcome_rows, shown
+
+STATUS_EXAMPLES = examples("quorate status", "quorate status --url http://127.0.0.1:8102 --json")
+BLOCK_EXAMPLES = examples("quorate block", "quorate block 12", "quorate block 12 --json")
+TX_EXAMPLES = examples("quorate tx 5be1...90aa", "quorate tx 5be1...90aa --receipt receipt.json")
+
+
+def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """How a node stands.
+
+    Its height, view and peers, and the diagnosis if it has stopped itself.
+    """
+    with connect(url) as client:
+        found = client.status()
+    if as_json:
+        say_json(found)
+        return
+    state = (
+        f"HALTED: {found['halted']}" if found["halted"] else "changing view" if found["changing_view"] else "running"
+    )
+    say_fields(
+        [
+            ("node", f"{found['name']} (member {found['member']}), version {found['version']}"),
+            ("network", f"{found['network']}, chain {found['chain_id']}"),
+            ("state", state),
+            ("sealed", f"block {found['sealed_height']} at {utc(found['sealed_time_ms'])}"),
+            ("block hash", found["sealed_hash"]),
+            ("state root", found["state_root"]),
+            ("view", f"{found['view']}, primary is member {found['primary']}"),
+            ("mempool", f"{found['mempool']['transactions']} transactions, {found['mempool']['bytes']} bytes"),
+        ]
+    )
+    say("peers")
+    say_fields(((peer["name"], _peer(peer)) for peer in found["peers"]), indent="  ")
+
+
+def _peer(peer: dict[str, Any]) -> str:
+    if not peer["connected"]:
+        return "not connected"
+    return f"connected, block {peer['sealed_height']}, view {peer['view']}, {peer['round_trip_ms']:.1f} ms"
+
+
+def block(
+    block: Annotated[str, typer.Argument(help="A height, a block's hash, or latest.")] = "latest",
+    url: Url = DEFAULT_URL,
+    genesis: GenesisFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """A sealed block.
+
+    Its header, who sealed it, and its transactions.
+    """
+    with connect(url, genesis) as client:
+        name = str(client.status()["sealed_height"]) if block == "latest" else block
+        found = client.block(name)
+    if as_json:
+        say_json(found)
+        return
+    header, seal = found["header"], found["seal"]
+    signers = (
+        ", ".join(entry["name"] or str(entry["member"]) for entry in seal["signatures"]) if seal else "nobody (genesis)"
+    )
+    say_fields(
+        [
+            ("block", header["height"]),
+            ("hash", header["hash"]),
+            ("previous", header["previous_hash"]),
+            ("time", utc(header["time_ms"])),
+            ("proposer", f"{found['proposer_name'] or '-'}, view {header['batch_view']}"),
+            ("sealed by", signers),
+            ("state root", header["state_root"]),
+            ("gas used", header["gas_used"]),
+            ("transactions", header["transaction_count"]),
+        ]
+    )
+    for item in found["transactions"]:
+        calls = ", ".join(f"{call['contract']}.{call['method']}" for call in item["transaction"]["calls"])
+        say(f"  {item['transaction']['id']}  {item['receipt']['code']}  {calls}")
+
+
+def tx(
+    transaction_id: Annotated[str, typer.Argument(metavar="ID", help="A transaction's id, 64 hex digits.")],
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", help="Also write the one-file receipt here.", show_default=False)
+    ] = None,
+    url: Url = DEFAULT_URL,
+    genesis: GenesisFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """A transaction and its outcome.
+
+    --receipt writes the proof that `quorate verify` checks.
+    """
+    _check_id(transaction_id)
+    if receipt is not None and receipt.exists():
+        raise UserError(f"{receipt} exists already: choose another name for the receipt")
+    with connect(url, genesis) as client:
+        found = client.transaction(transaction_id)
+        if receipt is not None:
+            receipt.write_text(client.proof(transaction_id).to_json())
+    if as_json:
+        say_json(found)
+    else:
+        _show_transaction(found)
+    if receipt is not None and not as_json:
+        say(f"receipt written: {receipt}   check it with: quorate verify {receipt} --genesis FILE")
+
+
+def _show_transaction(found: dict[str, Any]) -> None:
+    from network.client.messages import read_outcome
+
+    transaction = found["transaction"]
+    calls = [f"{call['contract']}.{call['method']} {shown(call['args'])}" for call in transaction["calls"]]
+    rows = [*outcome_rows(read_outcome(found)), ("sender", transaction["sender"]), *(("call", call) for call in calls)]
+    if found["state"] == "sealed":
+        rows.append(("time", utc(found["time_ms"])))
+    say_fields(rows)
+
+
+def _check_id(text: str) -> None:
+    try:
+        if len(bytes.fromhex(text)) == 32:
+            return
+    except ValueError:
+        pass
+    raise UserError(f"{text[:80]!r} is no transaction id: it has 64 hex digits")
