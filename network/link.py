@@ -96,6 +96,9 @@ class Owner(Protocol):
     def on_payload(self, link: Link, payload: bytes) -> None:
         """A member said something."""
 
+    def penalise(self, member: int, reason: str) -> None:
+        """A member said what no correct one says."""
+
 
 class Link(asyncio.Protocol):
     """One end of a connection. `dialled` is the member that was called, None on the side that was called."""
@@ -210,7 +213,7 @@ class Link(asyncio.Protocol):
                     return  # an earlier frame of this very read ended the link
                 self._on_frame(body)
         except frames.FrameTooLarge as error:
-            self.reset(str(error))
+            self._end_in_disgrace(str(error))
 
     def _account(self, size: int) -> None:
         self._window_bytes += size
@@ -233,14 +236,14 @@ class Link(asyncio.Protocol):
         elif kind == _PONG and len(body) == 1 + _PING_BODY.size:
             self._on_pong(body[1:])
         else:
-            self.reset(f"a frame of kind {kind} with {len(body)} bytes is none of this protocol")
+            self._end_in_disgrace(f"a frame of kind {kind} with {len(body)} bytes is none of this protocol")
 
     def _on_bulk(self, body: bytes, *, last: bool) -> None:
         if last and not self._bulk_incoming:
             self._deliver(body[1:])
             return
         if len(self._bulk_incoming) + len(body) > self._limits.frame_bytes_max:
-            self.reset(f"a bulk payload above {self._limits.frame_bytes_max} bytes")
+            self._end_in_disgrace(f"a bulk payload above {self._limits.frame_bytes_max} bytes")
             return
         self._bulk_incoming += memoryview(body)[1:]
         if last:
@@ -321,13 +324,19 @@ class Link(asyncio.Protocol):
 
     def _answer_ping(self, body: bytes) -> None:
         if self._votes_bytes > self._limits.vote_queue_bytes_max:
-            self.reset("pings are sent, and their answers not read")
+            self._end_in_disgrace("pings are sent, and their answers not read")
         else:
             self._queue_vote(_PONG, body)
 
     def _on_pong(self, body: bytes) -> None:
         if _PING_BODY.unpack(body)[0] == self._ping_number:
             self.round_trip_ms = (time.perf_counter() - self._pinged_exactly) * 1000
+
+    def _end_in_disgrace(self, reason: str) -> None:
+        """The peer sent what no correct one sends: it loses the link, and a member stays out for a while."""
+        if self.up:
+            self._owner.penalise(self.member, reason)
+        self.reset(reason)
 
     def reset(self, reason: str) -> None:
         """End the link at once; what is queued is lost."""

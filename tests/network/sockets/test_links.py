@@ -433,6 +433,10 @@ async def test_a_parser_bomb_costs_its_sender_the_link_and_us_nothing(
     assert time.monotonic() - started < 1
     await peer.hang_up()
     assert node.frames == []
+    assert node.mesh.counters["penalties"] == 1
+    again = await Peer.call_as(members, 0, node.mesh.port)
+    assert await again.read_to_end() == b"", "it stays out for a while"
+    await again.hang_up()
 
 
 async def test_bulk_without_an_end_is_bounded(members: Any, start: Start, until: Any) -> None:
