@@ -18,7 +18,7 @@ import msgspec
 
 from contracts.engine import Engine, HeightUnavailable
 from contracts.language.interface import Failure
-from ledger.errors import LedgerError
+from ledger.errors import DataLost, LedgerError
 from ledger.genesis import load_genesis
 from ledger.state import State
 from network import sandbox
@@ -104,11 +104,21 @@ def _contract_info(found: Any) -> ContractInfo:
     return ContractInfo(**fields)
 
 
+def open_state(path: Path) -> State:
+    """The state; one that is damaged is deleted, since the blocks make it again."""
+    try:
+        return State.open(path)
+    except DataLost as error:
+        log.error("%s; it is deleted and rebuilt from the blocks", error)
+        shutil.rmtree(path)
+        return State.open(path)
+
+
 async def serve(socket_path: Path, state_path: Path, genesis_path: Path) -> int:
     """Open the state and answer until told to stop, or until the parent is gone."""
     genesis = load_genesis(genesis_path)
     protections = sandbox.enter()
-    state = State.open(state_path)
+    state = open_state(state_path)
     engine = Engine(state, genesis)
     engine.initialise()
     forget = asyncio.Event()

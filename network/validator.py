@@ -136,7 +136,7 @@ class ValidatorNode:
         self._store.close()
 
     def _open_storage(self) -> None:
-        self._store = BlockStore(self._paths.blocks)
+        self._store = self._open_store()
         try:
             self._journal, records = Journal.open(self._paths.journal)
         except StorageError:
@@ -146,6 +146,15 @@ class ValidatorNode:
         lost = self._store.lost_heights
         if lost:
             log.error("the block store lost blocks %s: they are fetched from peers again", lost)
+
+    def _open_store(self) -> BlockStore:
+        """The block store; one that is damaged past opening is kept aside, and filled again from peers."""
+        try:
+            return BlockStore(self._paths.blocks)
+        except DataLost as error:
+            aside = BlockStore.set_aside(self._paths.blocks)
+            log.error("%s; it is kept as %s, and the blocks are fetched from peers", error, aside)
+            return BlockStore(self._paths.blocks)
 
     def _assemble(self) -> None:
         genesis, parameters = self.genesis, self.genesis.parameters
