@@ -56,6 +56,8 @@ def _call_name(body: Body, node: ast.Call, name: str) -> Code:
         return constant(None)
     if name == "require":
         return _require(body, node)
+    if name == "isinstance":
+        return _is_instance(body, node)
     if name in _CONSUMERS:
         return _consume(body, node, name)
     if name in FUNCTIONS:
@@ -107,6 +109,21 @@ def _apply(function: Callable[..., Any], args: list[Code] | None) -> Code:
         only = args[0]
         return lambda env: function(env[METER], only(env))
     return lambda env: function(env[METER], *[arg(env) for arg in args])
+
+
+_KINDS: Final = {kind.__name__: kind for kind in (bool, int, str, bytes, list, dict, tuple)}
+
+
+def _is_instance(body: Body, node: ast.Call) -> Code:
+    body.pay(gas.METHOD_CALL)
+    second = node.args[1] if len(node.args) == 2 and not node.keywords else None
+    named = second.elts if isinstance(second, ast.Tuple) else [second]
+    names = [item.id for item in named if isinstance(item, ast.Name) and item.id in _KINDS]
+    if len(names) != len(named):
+        body.problem(node, "arity", f"isinstance() takes a value and types by name: {', '.join(_KINDS)}")
+        return constant(False)
+    value, kinds = expression(body, node.args[0]), tuple([_KINDS[name] for name in names])
+    return lambda env: isinstance(value(env), kinds)
 
 
 def _require(body: Body, node: ast.Call) -> Code:

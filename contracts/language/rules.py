@@ -51,14 +51,14 @@ _REASONS: Final = {
     "Global": "`global`: keep state in a Var, Map or List",
     "Nonlocal": "`nonlocal`: there are no nested functions",
     "Import": "an import: only `from contracts import ...` is known",
-    "ImportFrom": "an import inside a function",
+    "ImportFrom": "an import: `from contracts import ...` stands at the top of the module",
     "ClassDef": "a class here: a contract has one Contract class and Event classes, at the top",
     "FunctionDef": "a function inside a function: write a method",
     "Match": "`match`: use if and elif",
     "Assert": "`assert`: use require(condition, message)",
     "TypeAlias": "a type alias: write the type out",
-    "TemplateStr": "a template string",
-    "Slice": "a slice here",
+    "TemplateStr": "a template string: use a plain f-string",
+    "Slice": "a slice among other keys: one slice stands alone in the brackets",
 }
 
 
@@ -85,7 +85,7 @@ def statement_rule(node_type: type[ast.AST], *fields: str) -> Callable[[B], B]:
 def refusal(node: ast.AST) -> str:
     """Why this node has no place."""
     name = type(node).__name__
-    return f"{_REASONS.get(name, f'the construct {name}')} is not part of the language"
+    return _REASONS.get(name, f"the construct {name} is not part of the language")
 
 
 def fields_hold(unit: Unit, node: ast.AST, fields: tuple[str, ...]) -> bool:

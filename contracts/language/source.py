@@ -134,7 +134,7 @@ class _Lexer:
             while self.at < len(self.text):
                 self._token()
             if self.brackets:
-                self._stop("syntax", f"a bracket {self.brackets[-1]!r} is missing at the end")
+                self._stop("lexical", f"a bracket {self.brackets[-1]!r} is missing at the end")
         except _Stop:
             pass
         return self.problems
@@ -181,7 +181,7 @@ class _Lexer:
     def _unknown_character(self) -> None:
         character = self.text[self.at]
         if character.isascii():
-            self._stop("syntax", f"the character {character!r} has no place here")
+            self._stop("lexical", f"the character {character!r} has no place here")
         else:
             self._stop("character", f"U+{ord(character):04X} outside a string or comment: names are ASCII only")
 
@@ -280,11 +280,11 @@ class _Lexer:
         start = self.at + len(quote)
         end = _STRING_END[quote].match(self.text, start)
         if end is None:
-            self._stop("syntax", "a string without its end")
+            self._stop("lexical", "a string without its end")
             return
         body = self.text[start : end.end() - len(quote)]
         if len(quote) == 1 and "\n" in body:
-            self._stop("syntax", "a string without its end on this line")
+            self._stop("lexical", "a string without its end on this line")
         if "f" in prefix:
             self._format_string(body)
         if "r" not in prefix:
@@ -330,7 +330,7 @@ class _Lexer:
                 at = self._format_field(body, at + 1)
                 self.chains[-1] = before
             elif character == "}":
-                self._stop("syntax", "a single } in an f-string; write }}")
+                self._stop("lexical", "a single } in an f-string; write }}")
             else:
                 at += 1
 
@@ -364,12 +364,12 @@ class _Lexer:
             if depth > 4:
                 self._stop("too_deep", "brackets nested too deep inside an f-string")
             at += 1
-        self._stop("syntax", "an f-string with { but no }")
+        self._stop("lexical", "an f-string with { but no }")
         return at
 
     def _field_end(self, field: str, at: int) -> int:
         if not field.strip():
-            self._stop("syntax", "empty braces in an f-string")
+            self._stop("lexical", "empty braces in an f-string")
         if field.rstrip().endswith("="):
             self._stop("not_allowed", "the = of a self-documenting f-string; write the text out")
         for word in field.replace("(", " ").replace(")", " ").split():
@@ -390,7 +390,7 @@ class _Lexer:
                 self._stop("too_deep", f"brackets nested deeper than {limits.BRACKET_DEPTH_MAX}")
         elif symbol in _CLOSING:
             if not self.brackets or _OPENING[self.brackets[-1]] != symbol:
-                self._stop("syntax", f"{symbol!r} closes nothing")
+                self._stop("lexical", f"{symbol!r} closes nothing")
             self.brackets.pop()
             self.chains.pop()
         elif symbol in _RESETS:

@@ -37,7 +37,23 @@ API_NAMES: Final = frozenset(
     {"Contract", "Error", "Event", "List", "Map", "Value", "Var", "call", "init", "require", "sha256", "view"}
 )
 FUNCTION_NAMES: Final = frozenset(
-    {"abs", "all", "any", "bool", "bytes", "chr", "dict", "divmod", "enumerate", "int", "len", "list", "max", "min"}
+    {
+        "abs",
+        "all",
+        "any",
+        "bool",
+        "bytes",
+        "chr",
+        "dict",
+        "divmod",
+        "enumerate",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "max",
+        "min",
+    }
     | {"ord", "pow", "range", "reversed", "sorted", "str", "sum", "tuple", "zip"}
 )
 _CONSTANT_NAMES: Final = frozenset({"True", "False", "None", "self", "ValueError"})
@@ -64,7 +80,6 @@ _REFUSED_CALLS: Final = {
     "complex": "floats differ between machines; use integers of the smallest unit",
     "set": "sets have no order; use a dict or a list",
     "frozenset": "sets have no order; use a dict or a list",
-    "isinstance": "parameters are checked against their annotations",
     "map": "use a list comprehension",
     "filter": "use a list comprehension",
     "iter": "use a for loop",
