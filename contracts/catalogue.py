@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from contracts.keys import state_key
@@ -90,6 +91,7 @@ class Catalogue:
         self._by_hash[loaded.program.code_hash] = loaded
 
 
+@lru_cache(maxsize=1024)
 def _record_key(name: str) -> bytes:
     return state_key(SYSTEM, CONTRACTS, (name,))
 

@@ -49,7 +49,7 @@ class BadKey(ValueError):
 
 def state_key(contract: str, variable: str, key: Key) -> bytes:
     """The bytes under which `contract` keeps `variable` at `key` (the empty tuple for a plain variable)."""
-    encoded = scan_prefix(contract, variable, key) + _END
+    encoded = _address_key(contract, variable, key) or scan_prefix(contract, variable, key) + _END
     if len(encoded) > KEY_BYTES_MAX:
         raise BadKey(codes.SIZE_LIMIT, f"a key of {len(encoded)} bytes, at most {KEY_BYTES_MAX} are allowed")
     return encoded
@@ -93,6 +93,17 @@ def split_suffix(encoded: bytes, position: int) -> Key:
         element, position = _read_element(encoded, position)
         elements.append(element)
     return tuple(elements)
+
+
+def _address_key(contract: str, variable: str, key: Key) -> bytes | None:
+    """The same for the commonest of keys, a single ASCII text without zero bytes; None for all others."""
+    prefix = _prefixes.get((contract, variable))
+    if prefix is None or len(key) != 1:
+        return None
+    text = key[0]
+    if type(text) is not str or not text.isascii() or "\0" in text:
+        return None
+    return b"%b\x04%b\x00\x01\x00" % (prefix, text.encode())
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
