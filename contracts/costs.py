@@ -36,3 +36,5 @@ EVENT_BYTES_MAX: Final = 16 << 10  # of the fields of one event
 RECEIPT_BYTES_MAX: Final = 256 << 10  # of all results and events of one transaction
 MESSAGE_CHARACTERS_MAX: Final = 2_000  # of a receipt's message
 SCAN_ENTRIES_MAX: Final = 1_000  # that one scan may ask for
+SCAN_BYTES_MAX: Final = 1 << 20  # of keys and values that one scan may find
+SCAN_PAGE: Final = 32  # entries read from the state at a time, before they are paid for

@@ -189,8 +189,9 @@ class Engine:
             return
         due = sealed // PRUNE_EVERY > self._sealed_height // PRUNE_EVERY
         self._sealed_height = sealed
-        if due and self._oldest_height > 0:
-            self._state.prune(self._oldest_height)
+        if due:
+            # A restart may know an older seal than this one, by a window at most: its versions stay, too.
+            self._state.prune(max(0, self._oldest_height - self._genesis.parameters.window))
 
     @property
     def _oldest_height(self) -> int:

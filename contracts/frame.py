@@ -93,10 +93,15 @@ class Frame:
         found: list[tuple[Key, bytes]] = []
         if not limit:
             return found
-        for place, value in overlaid(self._layers, self._invocation.reader, begin, start, limit):
-            self._meter.charge(costs.SCAN_ENTRY + costs.READ_BYTE * (len(place) + len(value or b"")))
+        room = costs.SCAN_BYTES_MAX
+        page = min(limit, costs.SCAN_PAGE)
+        for place, value, size in overlaid(self._layers, self._invocation.reader, begin, start, page):
+            self._meter.charge(costs.SCAN_ENTRY + costs.READ_BYTE * size)
             if value is None:
                 continue
+            room -= size
+            if room < 0:
+                raise Failure(codes.SIZE_LIMIT, f"a scan of more than {costs.SCAN_BYTES_MAX} bytes; lower its limit")
             found.append((split_suffix(place, skip), value))
             if len(found) == limit:
                 break

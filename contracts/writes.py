@@ -50,27 +50,29 @@ class WriteSet:
 
 def overlaid(
     layers: Sequence[WriteSet], reader: Reader, prefix: bytes, start: bytes, page: int
-) -> Iterator[tuple[bytes, bytes | None]]:
+) -> Iterator[tuple[bytes, bytes | None, int]]:
     """State entries with the prefix from `start` on, in key order, as the layers (uppermost first) leave them.
 
-    A key that a layer deleted is yielded with None, so that whoever pays for the scan pays for it too.
+    Yields (key, value, bytes read). A key that a layer deleted comes with None, and what lies below a layer counts
+    as read, so that whoever pays for the scan pays for all of it.
     """
-    stored: dict[bytes, bytes] = {}
+    stored: dict[bytes, bytes] = {}  # what was read ahead of the entry at hand
     sources: list[Iterator[bytes]] = [layer.keys_from(start, prefix) for layer in layers if layer.values]
     sources.append(_stored_keys(reader, prefix, start, page, stored))
     previous = None
     for key in merge_sorted(*sources):
-        if key == previous:
-            continue
-        previous = key
-        yield key, _value_of(key, layers, stored)
+        if key != previous:
+            previous = key
+            below = stored.pop(key, None)
+            value = _value_of(key, layers, below)
+            yield key, value, len(key) + max(len(value or b""), len(below or b""))
 
 
-def _value_of(key: bytes, layers: Sequence[WriteSet], stored: dict[bytes, bytes]) -> bytes | None:
+def _value_of(key: bytes, layers: Sequence[WriteSet], below: bytes | None) -> bytes | None:
     for layer in layers:
         if key in layer.values:
             return layer.values[key]
-    return stored.get(key)
+    return below
 
 
 def _stored_keys(reader: Reader, prefix: bytes, start: bytes, page: int, stored: dict[bytes, bytes]) -> Iterator[bytes]:

@@ -568,6 +568,23 @@ def test_entries_deleted_in_the_block_are_paid_for_when_a_scan_passes_them(chain
     assert receipt.gas_used > 50 * costs.SCAN_ENTRY
 
 
+def test_a_scan_of_too_many_bytes_is_refused(chain):
+    chain.deploy("map")
+    for number in range(10):
+        chain.send("cleo", ("map", "set_at", [number], "x" * 120_000), gas=100_000_000)
+    assert chain.view("map", "scan", [], None, 10).code == "size_limit"
+    assert len(codec.decode(chain.view("map", "scan", [], None, 2).value)) == 2
+
+
+def test_a_scan_reads_on_page_after_page(chain):
+    chain.deploy("map")
+    count = 3 * costs.SCAN_PAGE + 5
+    for first in range(0, count, 50):
+        chain.send("cleo", *[("map", "set_at", [n], n) for n in range(first, min(first + 50, count))], gas=10**8)
+    found = entries(chain.view("map", "scan", [], None, 1000))
+    assert found == [((number,), number) for number in range(count)]
+
+
 def test_a_scan_of_more_than_the_limit_is_refused(chain):
     chain.deploy("map")
     assert chain.view("map", "scan", [], None, costs.SCAN_ENTRIES_MAX + 1).code == "size_limit"
@@ -645,3 +662,12 @@ def test_memory_state_keeps_every_version():
     assert state.scan(b"", b"b", 10) == [(b"b", b"1"), (b"c", b"2")]
     assert state.side_get(b"x") is None
     assert state.root_at(0) != state.root
+
+
+def test_what_lies_below_a_deletion_is_paid_for_by_the_scan_that_reads_it(chain):
+    chain.deploy("map")
+    chain.send("cleo", ("map", "set_at", [1], "x" * 100_000), ("map", "set_at", [2], "x"), gas=10**8)
+    delete = chain.transaction("cleo", ("map", "set_at", [1], None))
+    _, receipt = chain.receipts(delete, chain.transaction("cleo", ("map", "scan", [], None, 1)))
+    assert entries(receipt) == [((2,), "x")]
+    assert receipt.gas_used > 100_000

@@ -1,0 +1,57 @@
+"""Write-sets laid over a state, against their obvious twin: one dict in which everything has been written."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.memory import MemoryState
+from contracts.storage import CachedReader, HeightReader
+from contracts.writes import WriteSet, overlaid
+
+keys = st.binary(min_size=1, max_size=3)
+writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), max_size=8)
+
+
+def layer_of(values, sort_first):
+    layer = WriteSet()
+    if sort_first:
+        list(layer.keys_from(b"", b""))
+    for key, value in values.items():
+        layer.put(key, value)
+    return layer
+
+
+@given(writes, st.lists(st.tuples(writes, st.booleans()), max_size=3), st.binary(max_size=2), keys, st.integers(1, 4))
+def test_layers_over_a_state_read_like_one_dict(stored, layers, prefix, start, page):
+    state = MemoryState()
+    state.commit(0, stored, {})
+    plain = dict(stored)
+    for values, _ in layers:
+        plain |= values
+    start = max(prefix, start)
+    upper_first = [layer_of(values, sort_first) for values, sort_first in reversed(layers)]
+    found = [(key, value) for key, value, _ in overlaid(upper_first, HeightReader(state, 0), prefix, start, page)]
+    assert [key for key, _ in found] == sorted({key for key, _ in found})
+    alive = [(key, value) for key, value in found if value is not None]
+    assert alive == sorted((k, v) for k, v in plain.items() if v is not None and k.startswith(prefix) and k >= start)
+
+
+@given(writes, writes, writes, st.booleans())
+def test_a_merged_layer_reads_like_both(first, second, third, scanned):
+    layer = layer_of(first, False)
+    if scanned:
+        list(layer.keys_from(b"", b""))
+    layer.merge(layer_of(second, False))
+    layer.merge(layer_of(third, True))
+    assert layer.values == first | second | third
+    assert list(layer.keys_from(b"", b"")) == sorted(layer.values)
+
+
+@given(st.lists(st.tuples(st.lists(keys, max_size=6), writes), max_size=6), st.sampled_from([400, 1_000, 10**6]))
+def test_a_cached_reader_reads_like_the_state_however_small_it_is(history, bytes_max):
+    state = MemoryState()
+    cached = CachedReader(state, bytes_max)
+    for height, (reads, changes) in enumerate(history):
+        state.commit(height, changes, {})
+        cached.on_commit(changes)
+        for key in reads:
+            assert cached.read(key) == state.get(key)
