@@ -15,9 +15,9 @@ from contracts.language.iterables import DICT_VIEWS, VIEWS, iterable
 from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, call_method, largest, smallest
 from contracts.language.rules import expression
 from contracts.language.unit import (
-    FIRST_LOCAL,
     HOST,
     METER,
+    RESULT,
     UNSET,
     Body,
     Code,
@@ -329,21 +329,25 @@ def _event_fields(body: Body, made: ast.Call, event: EventType) -> dict[str, Cod
         wanted = ", ".join([f"{name}=..." for name in names])
         body.problem(made, "arity", f"{event.name} takes its fields by name, each once: {event.name}({wanted})")
         return None
-    body.pay(gas.ENTRY_MADE * len(names))
+    body.pay((gas.ENTRY_MADE + 2 * gas.ITEM_CODED) * len(names))
     return {str(keyword.arg): expression(body, keyword.value) for keyword in made.keywords}
 
 
-def _emitter(event: EventType, fields: dict[str, Code]) -> Code:
+def _emitter(event: EventType, codes_of_fields: dict[str, Code]) -> Code:
+    fields = tuple([(name, kind) for name, kind in event.fields])
+    written = tuple(codes_of_fields.items())
+
     def emit(env: Env) -> None:
         meter = env[METER]
-        given = {name: code(env) for name, code in fields.items()}
+        given = {name: code(env) for name, code in written}
         checked = {}
-        for name, kind in event.fields:
+        for name, kind in fields:
             try:
-                checked[name] = kind.fit(meter, given[name])
+                value = checked[name] = kind.fit(meter, given[name])
             except Misfit as error:
                 fail(codes.BAD_TYPE, f"{event.name}.{name} {error}")
-        measure(meter, checked)
+            if type(value) is not int:
+                measure(meter, value)
         env[HOST].emit(event.name, checked)
 
     return emit
@@ -369,9 +373,11 @@ def _call_own(body: Body, node: ast.Call, own: Function) -> Code:
 
 def run(function: Function, env: Env) -> Any:
     """Run a function in a new environment that has its arguments."""
-    env.extend([UNSET] * (function.slots - len(env)))
+    missing = function.slots - len(env)
+    if missing:
+        env.extend([UNSET] * missing)
     function.body(env)
-    return env[FIRST_LOCAL - 1]
+    return env[RESULT]
 
 
 def _own_arguments(body: Body, node: ast.Call, own: Function) -> list[Code] | None:

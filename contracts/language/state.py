@@ -15,7 +15,7 @@ from contracts.language import gas, limits
 from contracts.language.interface import Host, Key, Meter
 from contracts.language.rules import expression
 from contracts.language.unit import HOST, METER, Body, Code, Env, StateVariable, constant
-from contracts.language.value_types import AnyOf, DictOf, ListOf, Misfit, Scalar, TupleOf, Type
+from contracts.language.value_types import STR, AnyOf, DictOf, ListOf, Misfit, Scalar, TupleOf, Type
 from contracts.language.values import decode, encode, fail, index, shown, type_name, want
 
 LENGTH: Final[Key] = ()  # where a List keeps its length
@@ -93,7 +93,15 @@ def key_maker(variable: StateVariable) -> Callable[[Any], Key]:
     if variable.nested:
         return nested
     only = kinds[0]
-    return lambda value: (_part(only, value, what),)
+    if only is not STR:
+        return lambda value: (_part(only, value, what),)
+
+    def plain(value: Any) -> Key:
+        if type(value) is str and len(value) <= limits.KEY_CHARACTERS_MAX:
+            return (value,)
+        return (_part(only, value, what),)
+
+    return plain
 
 
 def _no_such(variable: StateVariable, key: Any) -> str:

@@ -31,23 +31,25 @@ class Type:
         return Misfit(f"must be {self.text}, not {'None' if value is None else type(value).__name__}")
 
 
-@dataclass(frozen=True)
 class Scalar(Type):
     """bool, int, str, bytes or None, exactly."""
 
-    kind: Any
-    text: str
+    __slots__ = ("_largest", "kind", "text")
+
+    def __init__(self, kind: Any, text: str) -> None:
+        self.kind = kind
+        self.text = text
+        self._largest = {int: limits.INTEGER_MAX, str: limits.STR_CHARACTERS_MAX, bytes: limits.BYTES_LENGTH_MAX}.get(
+            kind
+        )
 
     def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:  # noqa: ARG002 -- the shape of `Type`
         """An int must also lie within 256 bits, a text within its limit."""
         if type(value) is not self.kind:
             raise self.refuse(value)
-        if self.kind is int and not -limits.INTEGER_MAX <= value <= limits.INTEGER_MAX:
-            raise Misfit(f"must lie within {limits.INTEGER_BITS_MAX} bits")
-        if self.kind is str and len(value) > limits.STR_CHARACTERS_MAX:
-            raise Misfit(f"must have at most {limits.STR_CHARACTERS_MAX} characters")
-        if self.kind is bytes and len(value) > limits.BYTES_LENGTH_MAX:
-            raise Misfit(f"must have at most {limits.BYTES_LENGTH_MAX} bytes")
+        if self._largest is not None and (abs(value) if self.kind is int else len(value)) > self._largest:
+            unit = {int: "256 bits", str: f"{self._largest} characters", bytes: f"{self._largest} bytes"}[self.kind]
+            raise Misfit(f"must lie within {unit}")
         return value
 
 

@@ -517,8 +517,16 @@ def get_slice(meter: Meter, container: Any, start: Any, stop: Any, step: Any) ->
 
 def measure(meter: Meter, value: Any) -> None:
     """Walk a value that is about to be encoded: refuse what has no encoding or is too large, pay for the rest."""
-    room = [limits.ENCODED_BYTES_MAX]
-    _measure(meter, value, 0, room)
+    kind = type(value)
+    if kind is str or kind is bytes:
+        weight = len(value) if kind is bytes or value.isascii() else 4 * len(value)
+        if weight > limits.ENCODED_BYTES_MAX:
+            fail(codes.SIZE_LIMIT, f"a value larger than {limits.ENCODED_BYTES_MAX} bytes encoded")
+        meter.charge(gas.ITEM_CODED + weight // gas.CHARACTERS_MADE_PER_UNIT)
+    elif kind is int or kind is bool or value is None:
+        meter.charge(gas.ITEM_CODED)
+    else:
+        _measure(meter, value, 0, [limits.ENCODED_BYTES_MAX])
 
 
 def _measure(meter: Meter, value: Any, depth: int, room: list[int]) -> None:
@@ -553,6 +561,9 @@ def _take(room: list[int], weight: int) -> None:
 
 def encode(meter: Meter, value: Any) -> bytes:
     """The canonical bytes of a value that leaves the call, measured and paid for first."""
+    if type(value) is int:
+        meter.charge(gas.ITEM_CODED)
+        return codec.encode(value)
     measure(meter, value)
     data = codec.encode(value)
     if len(data) > limits.ENCODED_BYTES_MAX:
@@ -562,7 +573,9 @@ def encode(meter: Meter, value: Any) -> bytes:
 
 def decode(meter: Meter, data: bytes) -> Any:
     """The value of canonical bytes, paid for first."""
-    meter.charge(gas.ITEM_CODED + len(data))
+    meter.left -= gas.ITEM_CODED + len(data)
+    if meter.left < 0:
+        meter.run_out()
     try:
         return codec.decode(data)
     except CodecError as error:
