@@ -1,6 +1,6 @@
 """Write-sets laid over a state, against their obvious twin: one dict in which everything has been written."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.memory import MemoryState
@@ -20,6 +20,7 @@ def layer_of(values, sort_first):
     return layer
 
 
+@settings(max_examples=50, deadline=None)
 @given(writes, st.lists(st.tuples(writes, st.booleans()), max_size=3), st.binary(max_size=2), keys, st.integers(1, 4))
 def test_layers_over_a_state_read_like_one_dict(stored, layers, prefix, start, page):
     state = MemoryState()
@@ -35,6 +36,7 @@ def test_layers_over_a_state_read_like_one_dict(stored, layers, prefix, start, p
     assert alive == sorted((k, v) for k, v in plain.items() if v is not None and k.startswith(prefix) and k >= start)
 
 
+@settings(max_examples=50, deadline=None)
 @given(writes, writes, writes, st.booleans())
 def test_a_merged_layer_reads_like_both(first, second, third, scanned):
     layer = layer_of(first, False)
@@ -46,6 +48,7 @@ def test_a_merged_layer_reads_like_both(first, second, third, scanned):
     assert list(layer.keys_from(b"", b"")) == sorted(layer.values)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.lists(keys, max_size=6), writes), max_size=6), st.sampled_from([400, 1_000, 10**6]))
 def test_a_cached_reader_reads_like_the_state_however_small_it_is(history, bytes_max):
     state = MemoryState()
