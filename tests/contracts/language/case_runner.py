@@ -21,7 +21,7 @@ from contracts.testing import LocalChain
 
 MEMORY_BYTES = 768 << 20
 CPU_SECONDS = 100
-CASE_SECONDS = 3
+CASE_SECONDS = 30
 GAS_LIMIT = 50_000_000
 
 IMPORTS = "from contracts import Contract, Error, Event, List, Map, Value, Var, call, init, require, view\n"
@@ -97,16 +97,16 @@ def wrapped(source: str) -> str:
 def run(path: Path) -> dict:
     """Deploy and call one case. The result has what every machine must agree on, and what this one measured."""
     text = wrapped(path.read_bytes().decode())
-    started = time.perf_counter()
+    started = time.process_time()
     problems = check(text)
     if problems:
         first = problems[0]
         told = [first.code, first.message] if first.code == "syntax" else [str(problem) for problem in problems]
-        return {"outcome": "refused", "problems": told, "seconds": time.perf_counter() - started}
+        return {"outcome": "refused", "problems": told, "seconds": time.process_time() - started}
     chain = LocalChain("mallory")
     for name, source in (("other", OTHER), ("token", TOKEN), ("self", text.replace("'attack'", "'run_case'"))):
         chain.deploy(source, name)
-    started = time.perf_counter()
+    started = time.process_time()
     outcome = chain.call("mallory", "self", "run_case", gas_limit=GAS_LIMIT, check=False)
     result = {
         "outcome": outcome.code,
@@ -115,7 +115,7 @@ def run(path: Path) -> dict:
         "gas": outcome.gas_used,
         "result": repr(outcome.result),
         "events": len(chain.events_of("self")),
-        "seconds": time.perf_counter() - started,
+        "seconds": time.process_time() - started,
     }
     if "# NEEDS:" in text:
         result["left"] = [
