@@ -4,7 +4,8 @@ Imports only `ledger`. No I/O, no clock, no randomness, no iteration over sets, 
 """
 
 from consensus import actions, events
+from consensus.recovery import first_journal
 from consensus.replica import Replica
 from consensus.standing import PeerView, Tip
 
-__all__ = ["PeerView", "Replica", "Tip", "actions", "events"]
+__all__ = ["PeerView", "Replica", "Tip", "actions", "events", "first_journal"]

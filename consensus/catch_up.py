@@ -12,7 +12,7 @@ from consensus.core import Core
 from consensus.events import BlockFetched
 from consensus.ordering import deliver
 from consensus.sealing import note_seal
-from consensus.slot import READY, Committed
+from consensus.slot import READY, Final
 
 FETCH_BLOCKS_MAX = 64
 IDLE_TICKS_MAX = 8  # a fetch that brought nothing for so many STATUS ticks is given up
@@ -89,9 +89,9 @@ def on_block_fetched(core: Core, catch_up: CatchUp, event: BlockFetched) -> None
         slot = core.slot(height)
         slot.batches[digest] = event.batch
         slot.mark_bodies(digest, READY)
-        slot.committed = Committed(digest, event.batch.view, event.seal)
+        slot.final = Final(digest, None)
         core.seals[height] = event.seal
-        deliver(core, slot, slot.committed)
+        deliver(core, slot, slot.final)
         core.touch(height)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from consensus.committee import Committee
-from consensus.messages import CHECKPOINT, PREPARE, PreparedCertificate, Vote
+from consensus.messages import CHECKPOINT, COMMIT, PREPARE, CommitCertificate, PreparedCertificate, Vote
 from ledger.types import Checkpoint, Seal, SealSignature
 
 
@@ -34,11 +34,19 @@ def _all_signed(
 
 def prepared_holds(committee: Committee, certificate: PreparedCertificate) -> bool:
     """Whether a quorum signed PREPARE for exactly this view, height and digest."""
+    return _voted(committee, PREPARE, certificate)
 
+
+def commit_holds(committee: Committee, certificate: CommitCertificate) -> bool:
+    """Whether a quorum signed COMMIT for exactly this view, height and digest."""
+    return _voted(committee, COMMIT, certificate)
+
+
+def _voted(committee: Committee, kind: str, certificate: PreparedCertificate | CommitCertificate) -> bool:
     def body_of(member: int) -> bytes:
         return Vote(committee.epoch, certificate.view, certificate.height, member, certificate.digest).encode()
 
-    return _all_signed(committee, PREPARE, certificate.signatures, body_of)
+    return _all_signed(committee, kind, certificate.signatures, body_of)
 
 
 def seal_holds(committee: Committee, seal: Seal) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from consensus.actions import CancelTimer, SetTimer
 from consensus.core import Core
+from consensus.messages import VIEW_MAX
 from consensus.view_changing import left_power, suspect
 
 PROGRESS = "progress"
@@ -38,8 +39,8 @@ def _awaited(core: Core) -> tuple[int, ...] | None:
     """What must happen soon: a NEW-VIEW, or a commit of the lowest height; None where there is nothing to wait for."""
     if core.safety.silent:
         return None
-    if core.changing:  # its primary can do nothing before a quorum has left (P5.2)
-        return (core.view,) if left_power(core) >= core.committee.quorum else None
+    if core.changing:  # nothing can come before a quorum has left; who went further has left as well (P5.2)
+        return (core.view,) if left_power(core, VIEW_MAX) >= core.committee.quorum else None
     lowest = core.delivered_height + 1
     if lowest > core.sealed_height + core.window or core.best_sealed_height >= lowest:
         return None

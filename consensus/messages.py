@@ -73,6 +73,15 @@ class PreparedCertificate(Struct, frozen=True):
     signatures: Signatures
 
 
+class CommitCertificate(Struct, frozen=True):
+    """A quorum of COMMITs for one (view, height, digest), by ascending distinct member: that batch is final."""
+
+    view: View
+    height: Height
+    digest: Hash
+    signatures: Signatures
+
+
 class ViewChange(Struct, frozen=True):
     """The body of VIEW-CHANGE: I left every view below `view`; my highest seal, and what I prepared above it."""
 
@@ -103,8 +112,9 @@ class Status(Struct, frozen=True):
     """The body of STATUS: where I stand, so that peers send what I lack. Not a vote: it may say something new any time.
 
     `height` is the last one delivered, `seal` that of the last sealed one (None at genesis). `progress` says of each
-    height above the seal how far it came in `view`: 0 nothing, 1 proposal, 2 prepared; 3 more where its batch is final
-    here, in whatever view. `forgetful`: my journal may have lost something, tell me what I once signed.
+    height after `height` how far it came in `view`: 0 nothing, 1 proposal, 2 prepared, 3 final here in whatever view.
+    `final` hands a laggard what is final above its height. `forgetful`: my journal may have lost something, tell me
+    what I once signed.
     """
 
     epoch: Count
@@ -113,7 +123,8 @@ class Status(Struct, frozen=True):
     changing: bool
     height: Height
     seal: Seal | None
-    progress: Annotated[tuple[Annotated[int, Meta(ge=0, le=5)], ...], Meta(max_length=2 * WINDOW_MAX)]
+    progress: Annotated[tuple[Annotated[int, Meta(ge=0, le=3)], ...], Meta(max_length=2 * WINDOW_MAX)]
+    final: Annotated[tuple[CommitCertificate, ...], Meta(max_length=WINDOW_MAX)]
     forgetful: bool
 
 

@@ -7,11 +7,21 @@ section 3). Knows nothing of how views change: it reads the current view and vot
 from __future__ import annotations
 
 from consensus.actions import Deliver, FetchBodies
+from consensus.certificates import commit_holds
 from consensus.core import FUTURE_VIEWS_MAX, Core
 from consensus.errors import MessageRefused
-from consensus.messages import COMMIT, PRE_PREPARE, PREPARE, Envelope, PreparedCertificate, Vote, open_envelope
+from consensus.messages import (
+    COMMIT,
+    PRE_PREPARE,
+    PREPARE,
+    CommitCertificate,
+    Envelope,
+    PreparedCertificate,
+    Vote,
+    open_envelope,
+)
 from consensus.recovery import BatchHeld, CommitHeld
-from consensus.slot import ASKED, READY, REFUSED, Committed, Proposal, Round, Slot, Votes
+from consensus.slot import ASKED, READY, REFUSED, Final, Proposal, Round, Slot, Votes
 from consensus.view_changing import suspect
 from ledger.types import Batch
 
@@ -70,6 +80,20 @@ def report_double_vote(core: Core, votes: Votes, held: tuple[bytes, bytes], enve
     first = Vote(vote.epoch, vote.view, vote.height, vote.sender, held[0])
     core.evidence(vote.sender, Envelope(envelope.kind, first.encode(), held[1]), envelope)
     raise MessageRefused("double_vote")
+
+
+def on_final(core: Core, certificate: CommitCertificate, batch: Batch) -> None:
+    """A commit certificate from a peer that has the batch already (P7.3). Useless ones are passed over."""
+    slot = core.slots.get(certificate.height)
+    if certificate.height <= core.delivered_height or (slot and (slot.final or slot.offered)):
+        return
+    core.require_buffered(certificate.height)
+    if not commit_holds(core.committee, certificate):
+        raise MessageRefused("invalid_certificate")
+    slot = core.slot(certificate.height)
+    slot.offered = certificate
+    slot.batches[certificate.digest] = batch
+    core.touch(certificate.height)
 
 
 def on_bodies(core: Core, digest: bytes, *, valid: bool) -> None:
@@ -139,13 +163,13 @@ def advance(core: Core) -> None:
         slot = core.slots.get(height)
         if slot is not None:
             _advance_slot(core, slot)
-    while not core.halted and (slot := core.slots.get(core.delivered_height + 1)) is not None and slot.committed:
-        deliver(core, slot, slot.committed)
+    while not core.halted and (slot := core.slots.get(core.delivered_height + 1)) is not None and slot.final:
+        deliver(core, slot, slot.final)
 
 
-def deliver(core: Core, slot: Slot, committed: Committed) -> None:
+def deliver(core: Core, slot: Slot, final: Final) -> None:
     """Hand out the next height. It is progress: patience starts anew (P5.3)."""
-    core.out.append(Deliver(slot.height, slot.batches[committed.digest], committed.digest))
+    core.out.append(Deliver(slot.height, slot.batches[final.digest], final.digest))
     core.delivered_height = slot.height
     core.failed_views = 0
     core.unrest = True
@@ -158,6 +182,8 @@ def _advance_slot(core: Core, slot: Slot) -> None:
         _commit(core, slot, current, current.proposal)
     for view in sorted(slot.rounds):
         _conclude(core, slot, view, slot.rounds[view])
+    if slot.offered and not slot.final:
+        _finish(core, slot, slot.offered)
 
 
 def _prepare(core: Core, slot: Slot, current: Round, proposal: Proposal) -> None:
@@ -190,21 +216,22 @@ def _commit(core: Core, slot: Slot, current: Round, proposal: Proposal) -> None:
 
 
 def _conclude(core: Core, slot: Slot, view: int, found: Round) -> None:
-    """A quorum of COMMITs makes the batch final, in whatever view: durable first, then delivery (P3.6)."""
+    """A quorum of COMMITs makes the batch final, in whatever view (P3.6)."""
     digest = found.commits.digest_with(core.committee.quorum)
-    if digest is None:
+    if digest is None or (slot.final and slot.final.digest == digest):
         return
-    if slot.committed:
-        if slot.committed.digest != digest:
-            core.halt(
-                f"two batches were committed at height {slot.height}: more members are faulty than the quorum bears"
-            )
-        return
-    if digest not in slot.batches or not _has_bodies(core, slot, digest):
-        return
-    signatures = found.commits.signatures_for(digest)
-    core.persist(BatchHeld(digest, slot.batches[digest]), CommitHeld(view, slot.height, digest, signatures))
-    slot.committed = Committed(digest, view, None)
+    if slot.final:
+        core.halt(f"two batches were committed at height {slot.height}: too many members are faulty")
+    elif digest in slot.batches:
+        signatures = found.commits.signatures_for(digest)
+        _finish(core, slot, CommitCertificate(view, slot.height, digest, signatures))
+
+
+def _finish(core: Core, slot: Slot, certificate: CommitCertificate) -> None:
+    """Final once the bodies are here and the certificate is durable."""
+    if _has_bodies(core, slot, certificate.digest):
+        core.persist(BatchHeld(certificate.digest, slot.batches[certificate.digest]), CommitHeld(certificate))
+        slot.final = Final(certificate.digest, certificate)
 
 
 def _count_own(core: Core, votes: Votes, digest: bytes, envelope: Envelope) -> None:
@@ -250,7 +277,7 @@ def in_flight_below(core: Core, height: int) -> list[Batch]:
         if slot is None:
             continue
         current = slot.rounds.get(core.view)
-        digest = slot.committed.digest if slot.committed else current and current.proposal and current.proposal.digest
+        digest = slot.final.digest if slot.final else current and current.proposal and current.proposal.digest
         if digest:
             found.append(slot.batches[digest])
     return found

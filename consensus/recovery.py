@@ -2,7 +2,7 @@
 
 A record is persisted before whatever depends on it is sent or counted (P6.1), so replaying them after a crash gives
 a replica that remembers everything it ever let out. A later record replaces an earlier one of the same place; a seal
-makes all records at and below its height obsolete.
+makes all records at and below its height obsolete, once the block store has it for certain.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from consensus.errors import JournalDamaged
-from consensus.messages import Envelope, Kind, PreparedCertificate, Signatures, View, Vote
+from consensus.messages import CommitCertificate, Envelope, Kind, PreparedCertificate, View, Vote
 from ledger import codec
 from ledger.errors import CodecError
 from ledger.types import Batch, Checkpoint, Hash, Height, Signature, Struct
@@ -47,10 +47,7 @@ class Certified(Struct, frozen=True, tag="prepared"):
 class CommitHeld(Struct, frozen=True, tag="committed"):
     """A commit certificate: this batch is final."""
 
-    view: View
-    height: Height
-    digest: Hash
-    signatures: Signatures
+    certificate: CommitCertificate
 
 
 class CheckpointSigned(Struct, frozen=True, tag="checkpoint"):
@@ -103,8 +100,8 @@ def _place(record: Record) -> Place:
             return (kind, vote.height, b"")
         case Certified(certificate):
             return ("prepared", certificate.height, b"")
-        case CommitHeld():
-            return ("committed", record.height, b"")
+        case CommitHeld(certificate):
+            return ("committed", certificate.height, b"")
         case CheckpointSigned(checkpoint):
             return ("checkpoint", checkpoint.height, b"")
         case Left():
@@ -121,11 +118,14 @@ class Journal:
 
     def __init__(self, records: list[Record]) -> None:
         self._held: dict[Place, Record] = {}
+        self._base = 0  # nothing at or below is held any more
         for record in records:
             self.note(record)
 
     def note(self, record: Record) -> bool:
         """Take in a record. False when the very same one is held already, so that nothing need be written."""
+        if isinstance(record, Anchor):
+            self._base = max(self._base, record.height)
         place = _place(record)
         if self._held.get(place) == record:
             return False
@@ -133,7 +133,8 @@ class Journal:
         return True
 
     def forget_through(self, height: int) -> None:
-        """Drop what a seal at `height` makes obsolete."""
+        """Drop what a seal at `height`, durable by now, makes obsolete."""
+        self._base = max(self._base, height)
         self._held = {place: record for place, record in self._held.items() if not 0 <= place[1] <= height}
 
     def forget_unnamed_batches(self) -> None:
@@ -145,13 +146,13 @@ class Journal:
             if not isinstance(record, BatchHeld) or place[1:] in named
         }
 
-    def snapshot(self, sealed_height: int | None) -> list[bytes]:
-        """Everything needed to start again, once blocks up to `sealed_height` are durable with their seals.
+    def snapshot(self, *, doubtful: bool) -> list[bytes]:
+        """Everything needed to start again from a tip at or above what was forgotten: the anchor says how high that is.
 
-        None while this member's past is in doubt: then there is no anchor, and the doubt survives a restart.
+        While this member's past is in doubt there is no anchor, so that the doubt survives a restart.
         """
-        if sealed_height is not None:
-            self.note(Anchor(sealed_height))
+        if not doubtful:
+            self.note(Anchor(self._base))
         self.forget_unnamed_batches()
         return [record.encode() for record in self._held.values()]
 
@@ -160,8 +161,13 @@ def _named(record: Record) -> tuple[int, bytes]:
     match record:
         case Voted(_, vote):
             return (vote.height, vote.digest)
-        case Certified(certificate):
+        case Certified(certificate) | CommitHeld(certificate):
             return (certificate.height, certificate.digest)
-        case CommitHeld():
-            return (record.height, record.digest)
     return (-1, b"")
+
+
+def first_journal() -> list[bytes]:
+    """What the journal of a new member holds before its first start: it says "nothing was ever signed", so that an
+    empty journal means a lost one. To be written once, where the member's keys are made.
+    """
+    return [Anchor(0).encode()]

@@ -120,10 +120,10 @@ class Replica:
         return core.out
 
     def journal_snapshot(self) -> list[bytes]:
-        """The records still needed. Rewrite the journal with them only while every block up to `sealed_height` is
-        durable with its seal: they promise never to vote there again.
+        """The records still needed, to rewrite the journal with now and then. They reach two windows below
+        `sealed_height`, because the block store may not have the last seals yet, or lose them in a crash.
         """
-        return self._core.journal.snapshot(None if self._core.safety.doubtful else self._core.sealed_height)
+        return self._core.journal.snapshot(doubtful=self._core.safety.doubtful)
 
     # ── where it stands ───────────────────────────────────────────────────────────────────────────
 
@@ -208,7 +208,7 @@ class Replica:
             self._core.require_member(body.epoch, body.sender)
             self._core.require_signature(envelope, body.sender)
             if self._doubt:
-                self._doubt.voted_before = True
+                self._doubt.voted_before()
             elif differs:
                 self._core.halt(f"another process signs with this member's key: a {envelope.kind} differs from ours")
         raise MessageRefused("own")

@@ -17,7 +17,7 @@ from consensus.recovery import (
     Record,
     Voted,
 )
-from consensus.slot import READY, Committed, Proposal, Slot
+from consensus.slot import READY, Final, Proposal, Slot
 from consensus.view_change import choose, open_view_changes, proposals
 from ledger.types import Batch
 
@@ -28,7 +28,6 @@ def restore(core: Core, records: list[Record]) -> None:
     anchors = [record.height for record in records if isinstance(record, Anchor)]
     core.safety.floor = max(anchors, default=0)
     core.safety.doubtful = not anchors
-    core.journal.forget_through(core.sealed_height)
     _restore_view(core, records)
     for record in records:
         if isinstance(record, Halted):
@@ -79,10 +78,10 @@ def _restore_height(core: Core, record: Record) -> None:
             if slot.prepared is None or slot.prepared.view < certificate.view:
                 slot.prepared = certificate
             _restore_vote(core, COMMIT, vote, signature)
-        case CommitHeld(view, height, digest) if height > core.sealed_height:
-            slot = _slot_with(core, height, digest)
-            slot.mark_bodies(digest, READY)
-            slot.committed = Committed(digest, view, None)
+        case CommitHeld(final) if final.height > core.sealed_height:
+            slot = _slot_with(core, final.height, final.digest)
+            slot.mark_bodies(final.digest, READY)
+            slot.final = Final(final.digest, final)
         case CheckpointSigned(checkpoint, signature):
             core.safety.restore_checkpoint(checkpoint, signature)
 

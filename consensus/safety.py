@@ -136,9 +136,9 @@ class Safety:
         envelope = self._envelope(NEW_VIEW, body, batches)
         return Permit((Entered(body.view, envelope),), envelope)
 
-    def status(self, body: Status) -> Envelope:
+    def status(self, body: Status, batches: tuple[Batch, ...]) -> Envelope:
         """STATUS is no vote: always allowed."""
-        return self._envelope(STATUS, body)
+        return self._envelope(STATUS, body, batches)
 
     # ── what happened ─────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,8 @@ from consensus.messages import CHECKPOINT, Envelope
 from consensus.slot import Votes
 from ledger.types import Checkpoint, Seal
 
+JOURNAL_WINDOWS = 2  # records are kept this far below the seal, so that a block store may lose its last few
+
 
 def on_executed(core: Core, height: int, header_hash: bytes) -> None:
     """A delivered batch gave this header. It must be the one that was signed before a restart, if any was."""
@@ -109,7 +111,7 @@ def _seal(core: Core, seal: Seal) -> None:
     if seal.height > core.best_sealed_height:
         core.best_seal = seal
     core.safety.seal(seal.height)
-    core.journal.forget_through(seal.height)
+    core.journal.forget_through(max(0, seal.height - JOURNAL_WINDOWS * core.window))
     for kept in (core.slots, core.executed, core.checkpoints, core.seals):
         kept.pop(seal.height, None)
     core.awaiting = {digest: height for digest, height in core.awaiting.items() if height > seal.height}

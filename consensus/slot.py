@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from consensus.messages import PreparedCertificate
-from ledger.types import Batch, Seal, SealSignature
+from consensus.messages import CommitCertificate, PreparedCertificate
+from ledger.types import Batch, SealSignature
 
 
 class Votes:
@@ -83,12 +83,11 @@ class Round:
         self.commits = Votes()
 
 
-class Committed(msgspec.Struct, frozen=True):
-    """The final batch of a height: by a quorum of COMMITs in `view`, or by a seal."""
+class Final(msgspec.Struct, frozen=True):
+    """The final batch of a height, by a commit certificate; None where a seal stands for it."""
 
     digest: bytes
-    view: int
-    seal: Seal | None
+    certificate: CommitCertificate | None
 
 
 ASKED, READY, REFUSED = "asked", "ready", "refused"
@@ -97,14 +96,15 @@ ASKED, READY, REFUSED = "asked", "ready", "refused"
 class Slot:
     """One height from its first message to its seal."""
 
-    __slots__ = ("_bodies", "batches", "committed", "height", "prepared", "rounds")
+    __slots__ = ("_bodies", "batches", "final", "height", "offered", "prepared", "rounds")
 
     def __init__(self, height: int) -> None:
         self.height = height
         self.rounds: dict[int, Round] = {}
         self.batches: dict[bytes, Batch] = {}
         self.prepared: PreparedCertificate | None = None
-        self.committed: Committed | None = None
+        self.offered: CommitCertificate | None = None  # checked, handed over by a peer; its bodies may be missing
+        self.final: Final | None = None
         self._bodies: dict[bytes, str] = {}
 
     def round(self, view: int) -> Round:
@@ -130,6 +130,7 @@ class Slot:
         self.rounds = {each: kept for each, kept in self.rounds.items() if each >= view}
         wanted = [kept.proposal.digest for kept in self.rounds.values() if kept.proposal]
         wanted += [self.prepared.digest] if self.prepared else []
-        wanted += [self.committed.digest] if self.committed else []
+        wanted += [self.offered.digest] if self.offered else []
+        wanted += [self.final.digest] if self.final else []
         self.batches = {digest: batch for digest, batch in self.batches.items() if digest in wanted}
         self._bodies = {digest: state for digest, state in self._bodies.items() if digest in wanted}

@@ -11,13 +11,16 @@ from consensus.amnesia import Doubt
 from consensus.certificates import seal_holds
 from consensus.core import BUFFERED_WINDOWS, Core, Peer
 from consensus.errors import MessageRefused
-from consensus.messages import CHECKPOINT, COMMIT, PREPARE, Envelope, Status, Vote, open_envelope
+from consensus.messages import CHECKPOINT, COMMIT, PREPARE, CommitCertificate, Envelope, Status, Vote, open_envelope
+from consensus.ordering import on_final
 from consensus.sealing import note_seal
-from consensus.slot import Round, Slot
-from ledger.types import Checkpoint
+from consensus.slot import Slot
+from consensus.view_change import require_batches
+from ledger.types import Batch, Checkpoint
 
 STATUS_TIMER = "status"
 PERIOD_MS_MIN = 50
+FINAL_A_STATUS_MAX = 8
 NOTHING, PROPOSAL, PREPARED, FINAL = range(4)
 
 
@@ -35,11 +38,10 @@ def tick(core: Core) -> None:
     core.out.append(SetTimer(STATUS_TIMER, period_ms(core)))
 
 
-def own_status(core: Core) -> Envelope:
-    """Where this replica stands."""
-    first = core.sealed_height + 1
+def own_status(core: Core, final: tuple[CommitCertificate, ...] = (), batches: tuple[Batch, ...] = ()) -> Envelope:
+    """Where this replica stands, with what is final for one who lacks it."""
+    first = core.delivered_height + 1
     last = min(max(core.slots, default=0), core.sealed_height + BUFFERED_WINDOWS * core.window)
-    progress = tuple(_progress(core, core.slots.get(height)) for height in range(first, last + 1))
     body = Status(
         core.committee.epoch,
         core.view,
@@ -47,27 +49,25 @@ def own_status(core: Core) -> Envelope:
         core.changing,
         core.delivered_height,
         core.seal,
-        progress,
+        tuple(_progress(core, core.slots.get(height)) for height in range(first, last + 1)),
+        final,
         core.safety.doubtful,
     )
-    return core.safety.status(body)
+    return core.safety.status(body, batches)
 
 
 def _progress(core: Core, slot: Slot | None) -> int:
-    if slot is None:
+    if slot and slot.final:
+        return FINAL
+    found = slot.rounds.get(core.view) if slot else None
+    if found is None or found.proposal is None:
         return NOTHING
-    found = slot.rounds.get(core.view)
-    reached = NOTHING
-    if found and found.proposal:
-        prepared = found.prepares.power(found.proposal.digest) >= core.committee.quorum
-        reached = PREPARED if prepared else PROPOSAL
-    return reached + (FINAL if slot.committed else 0)
+    return PREPARED if found.prepares.power(found.proposal.digest) >= core.committee.quorum else PROPOSAL
 
 
 def on_status(core: Core, envelope: Envelope, body: Status, doubt: Doubt | None) -> None:
     """Learn where a member stands, and answer with what it lacks."""
     core.require_member(body.epoch, body.sender)
-    core.require_no_batches(envelope)
     core.require_signature(envelope, body.sender)
     peer = core.peers[body.sender]
     sealed_height = body.seal.height if body.seal else 0
@@ -79,6 +79,7 @@ def on_status(core: Core, envelope: Envelope, body: Status, doubt: Doubt | None)
     peer.view, peer.sealed_height = body.view, max(peer.sealed_height, sealed_height)
     if doubt:
         doubt.report(body.sender, sealed_height)
+    _take_final(core, envelope, body)
     if not peer.answered:
         peer.answered = True
         _answer(core, peer, body, before)
@@ -89,8 +90,8 @@ def _answer(core: Core, peer: Peer, body: Status, before: Status | None) -> None
     stalled = before is None or _standing(before) == _standing(body)
     if body.forgetful:
         _remind(core, body.sender)
-    if before is None or body.forgetful or (stalled and _is_behind(core, peer)):
-        core.send(body.sender, own_status(core))
+    if before is None or body.forgetful or (stalled and _is_behind(core, peer, body)):
+        core.send(body.sender, own_status(core, *_final_above(core, body.height)))
     _send_view(core, body, stalled)
     if stalled:
         _send_checkpoints(core, body)
@@ -98,8 +99,29 @@ def _answer(core: Core, peer: Peer, body: Status, before: Status | None) -> None
             _send_votes(core, body)
 
 
-def _is_behind(core: Core, peer: Peer) -> bool:
-    return peer.view < core.view or peer.sealed_height < core.sealed_height
+def _is_behind(core: Core, peer: Peer, body: Status) -> bool:
+    return peer.view < core.view or peer.sealed_height < core.sealed_height or body.height < core.delivered_height
+
+
+def _final_above(core: Core, height: int) -> tuple[tuple[CommitCertificate, ...], tuple[Batch, ...]]:
+    """The certificates and batches that bring a member at `height` further, while no seal does."""
+    certificates: list[CommitCertificate] = []
+    batches: list[Batch] = []
+    for each in range(max(height, core.sealed_height) + 1, core.delivered_height + 1):
+        slot = core.slots.get(each)
+        if slot and slot.final and slot.final.certificate and len(certificates) < FINAL_A_STATUS_MAX:
+            certificates.append(slot.final.certificate)
+            batches.append(slot.batches[slot.final.digest])
+    return tuple(certificates), tuple(batches)
+
+
+def _take_final(core: Core, envelope: Envelope, body: Status) -> None:
+    """Take over what a peer proves to be final."""
+    digests = [certificate.digest for certificate in body.final]
+    require_batches(digests, [certificate.height for certificate in body.final], envelope.batches)
+    for certificate, batch in zip(body.final, envelope.batches, strict=True):
+        if certificate.height <= core.sealed_height + core.window:
+            on_final(core, certificate, batch)
 
 
 def _standing(body: Status) -> tuple[int, bool, int, int]:
@@ -130,39 +152,21 @@ def _send_checkpoints(core: Core, body: Status) -> None:
 
 
 def _send_votes(core: Core, body: Status) -> None:
-    """This member's own votes; and the proposal, if it is this primary's or that of the one height that is awaited.
-
-    A height that is final there may still lack votes of this view: others wait for the COMMIT that rests on them.
-    """
-    first = body.seal.height + 1 if body.seal else 1
+    """This member's own votes; and the proposal, if it is this primary's or that of the one height that is awaited."""
     for height in sorted(core.slots):
         found = core.slots[height].rounds.get(core.view)
-        if found is None or height < first:
+        index = height - body.height - 1
+        reached = body.progress[index] if 0 <= index < len(body.progress) else NOTHING
+        if found is None or index < 0:
             continue
-        progress = body.progress[height - first] if height - first < len(body.progress) else NOTHING
-        reached, final = progress % FINAL, progress >= FINAL
-        if reached == NOTHING and found.proposal and found.proposal.envelope:
-            if core.leads or height == body.height + 1:
-                core.send(body.sender, open_envelope(found.proposal.envelope)[0])
+        awaited = core.leads or index == 0
+        if reached == NOTHING and awaited and found.proposal and found.proposal.envelope:
+            core.send(body.sender, open_envelope(found.proposal.envelope)[0])
         prepare = core.safety.sent(PREPARE, height) if reached < PREPARED else None
-        if prepare is not None:
-            core.send(body.sender, prepare)
-        if not final:
-            _send_commits(core, body.sender, height, found)
-
-
-def _send_commits(core: Core, member: int, height: int, found: Round) -> None:
-    """A whole certificate where there is one: a faulty member may have sent its COMMIT to some only. Else one's own."""
-    digest = found.commits.digest_with(core.committee.quorum)
-    if digest is None:
-        own = core.safety.sent(COMMIT, height)
-        if own is not None:
-            core.send(member, own)
-        return
-    for each in found.commits.signatures_for(digest):
-        vote = Vote(core.committee.epoch, core.view, height, each.member, digest)
-        if each.member != member:
-            core.send(member, Envelope(COMMIT, vote.encode(), each.signature))
+        commit = core.safety.sent(COMMIT, height) if reached < FINAL else None
+        for sent in (prepare, commit):
+            if sent is not None:
+                core.send(body.sender, sent)
 
 
 def _remind(core: Core, member: int) -> None:

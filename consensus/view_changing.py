@@ -149,7 +149,7 @@ def advance(core: Core) -> None:
     target = wanted_view(core)
     if target > core.view:
         _leave(core, target)
-    if core.changing and core.leads and left_power(core) >= core.committee.quorum:
+    if core.changing and core.leads and left_power(core, core.view) >= core.committee.quorum:
         _lead(core)
 
 
@@ -174,10 +174,10 @@ def _wish(core: Core, member: int) -> int:
     return wish
 
 
-def left_power(core: Core) -> int:
-    """The power of those who left for exactly the current view."""
+def left_power(core: Core, through: int) -> int:
+    """The power of those who left for the current view, or for any later one up to `through`."""
     powers = core.committee.powers
-    return sum(powers[member] for member, held in core.view_changes.items() if held.body.view == core.view)
+    return sum(powers[each] for each, held in core.view_changes.items() if core.view <= held.body.view <= through)
 
 
 def _leave(core: Core, view: int) -> None:
@@ -243,5 +243,5 @@ def _propose_again(core: Core, view: int, batches: tuple[Batch, ...]) -> None:
         slot, digest = core.slot(batch.height), batch.digest
         slot.batches[digest] = batch
         slot.round(view).proposal = Proposal(digest, b"", timely=True, fresh=False)
-        if slot.committed and slot.committed.digest != digest:
+        if slot.final and slot.final.digest != digest:
             core.halt(f"view {view} proposes another batch at height {batch.height}, which is final here")
