@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from ledger.transactions import identify
+from ledger.hashing import transaction_hash, transaction_id
+from ledger.types import body_bytes
 from network.api import Admission
 from network.mempool import Mempool
 from network.verification import Checked
@@ -40,20 +41,17 @@ class Intake:
     async def submit(self, raws: Sequence[bytes]) -> list[Admission]:
         """From this node's clients: one admission each, in order. What is accepted goes on to every peer."""
         self.counters["submitted"] += len(raws)
-        known = [self._known_id(raw) for raw in raws]
-        fresh = [raw for raw, found in zip(raws, known, strict=True) if found is None]
+        waiting = [transaction_hash(raw) in self._mempool for raw in raws]
+        fresh = [raw for raw, known in zip(raws, waiting, strict=True) if not known]
         admissions = iter(self._admit(await self._check(fresh), own=True))
-        return [next(admissions) if found is None else _known(found) for found in known]
+        return [_known(raw) if known else next(admissions) for raw, known in zip(raws, waiting, strict=True)]
 
     async def take_gossip(self, raws: Sequence[bytes]) -> None:
         """From a peer's clients. What does not hold is dropped and counted."""
         self.counters["gossiped"] += len(raws)
-        self._admit(await self._check([raw for raw in raws if self._known_id(raw) is None]), own=False)
-
-    def _known_id(self, raw: bytes) -> bytes | None:
-        """The id of a transaction whose very bytes are here already: they need no second signature check."""
-        transaction_id, transaction_hash = identify(raw)
-        return transaction_id if transaction_hash in self._mempool or self._in_block(transaction_id) else None
+        # Bytes that wait here already were checked: they need no second signature check.
+        fresh = [raw for raw in raws if transaction_hash(raw) not in self._mempool]
+        self._admit(await self._check(fresh), own=False)
 
     def _admit(self, checks: Sequence[Checked], *, own: bool) -> list[Admission]:
         admissions: list[Admission] = []
@@ -70,13 +68,13 @@ class Intake:
         return admissions
 
     def _admit_one(self, checked: Checked) -> Admission:
+        if checked.code in ("", "expired") and self._in_block(checked.transaction_id):
+            return Admission("known", checked.transaction_id, _SENTENCES["known"])
         if checked.code or checked.transaction is None:
             return Admission(checked.code, checked.transaction_id, checked.message)
-        if self._in_block(checked.transaction_id):  # sealed while its signature was checked
-            return _known(checked.transaction_id)
         code = self._mempool.add(checked.raw, checked.transaction, checked.transaction_id, checked.transaction_hash)
         return Admission(code, checked.transaction_id, _SENTENCES[code])
 
 
-def _known(transaction_id: bytes) -> Admission:
-    return Admission("known", transaction_id, _SENTENCES["known"])
+def _known(raw: bytes) -> Admission:
+    return Admission("known", transaction_id(body_bytes(raw)), _SENTENCES["known"])
