@@ -16,7 +16,7 @@ ANSWER_BYTES_MAX = 64 << 20  # no answer of a node is larger; what goes on is no
 CONNECT_TIMEOUT_S = 3.0
 RECONNECT_S = 0.5
 STREAM_TIMEOUT = httpx.Timeout(CONNECT_TIMEOUT_S, read=60.0)  # heartbeats come more often
-LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 
 
