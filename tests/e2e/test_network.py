@@ -1,11 +1,14 @@
 """Four real nodes, twelve real processes: submit over HTTP, kill the primary, bring it back, compare everything."""
 
 import hashlib
+import os
+import signal
 import time
 
 import pytest
 
 from contracts import examples
+from ledger.genesis import load_genesis
 from ledger.keys import load_signing_key
 from network.client import Client
 from network.testnet import Testnet, make_testnet
@@ -22,43 +25,79 @@ def until(condition, what):
 
 @pytest.fixture
 def network(tmp_path):
-    make_testnet(tmp_path / "net")
+    make_testnet(tmp_path / "net", time_ms=time.time_ns() // 1_000_000, base_port=None)
     with Testnet(tmp_path / "net") as testnet:
         testnet.start()
         testnet.wait_ready()
         yield testnet
 
 
-def client_of(network, *urls):
-    key = load_signing_key(network.account_key_path("admin"))
-    return Client(list(urls) or network.urls, key=key, genesis=network.genesis)
+def client_of(network, nodes):
+    key = load_signing_key(network.account_key_path("admin"), None)
+    return Client([node.url for node in nodes], key=key, genesis=load_genesis(network.genesis_path))
+
+
+def status_of(node):
+    with Client([node.url]) as client:
+        return client.status()
 
 
 def tips(network):
-    statuses = [Client([node.url]).status() for node in network.nodes if node.pid is not None]
-    return [(status["sealed_height"], status["sealed_hash"], status["state_root"]) for status in statuses]
+    statuses = [status_of(node) for node in network.nodes]
+    return {(status["sealed_height"], status["sealed_hash"], status["state_root"]) for status in statuses}
+
+
+def register(client, text):
+    return client.call("registry", "register", hashlib.sha256(text.encode()).hexdigest(), text)
 
 
 @pytest.mark.timeout(180)
 def test_a_killed_primary_loses_nothing_and_comes_back_to_the_same_state(network):
-    client = client_of(network)
-    client.deploy("registry", examples.source("registry"))
-    before = [
-        client.call("registry", "register", hashlib.sha256(bytes([n])).hexdigest(), f"file-{n}") for n in range(5)
-    ]
-    assert all(receipt.code == "ok" for receipt in before)
+    with client_of(network, network.nodes) as client:
+        client.deploy("registry", examples.source("registry"))
+        kept = [register(client, f"file {number}") for number in range(5)]
+        assert all(outcome.ok and outcome.proven for outcome in kept)
+        primary = network.nodes[client.status()["primary"]]
 
-    primary = network.nodes[client.status()["primary"]]
     primary.kill()
-    alive = [node.url for node in network.nodes if node is not primary]
-    survivors = client_of(network, *alive)
-    after = survivors.call("registry", "register", hashlib.sha256(b"after").hexdigest(), "after")
-    assert after.code == "ok"
+    with client_of(network, [node for node in network.nodes if node is not primary]) as survivors:
+        kept.append(register(survivors, "written without the primary"))
+        assert kept[-1].ok
+        assert survivors.status()["view"] > 0
 
     primary.start()
-    height = survivors.status()["sealed_height"]
-    until(lambda: primary.is_ready() and Client([primary.url]).status()["sealed_height"] >= height, "the restart")
-    last = client_of(network).call("registry", "register", hashlib.sha256(b"last").hexdigest(), "last")
-    assert last.code == "ok"
-    until(lambda: len(set(tips(network))) == 1, "equal height, header hash and state root on all four")
-    assert len(tips(network)) == 4
+    network.wait_ready([primary])
+    until(lambda: status_of(primary)["sealed_height"] >= kept[-1].height, "the restarted node to catch up")
+    with client_of(network, [primary]) as client:
+        kept.append(register(client, "written through the restarted node"))
+        assert kept[-1].ok
+        proofs = [client.proof(outcome.transaction_id) for outcome in kept]
+    assert [proof.header.height for proof in proofs] == [outcome.height for outcome in kept]
+    until(lambda: len(tips(network)) == 1, "one height, header hash and state root on all four")
+
+
+def test_every_process_dies_at_once_and_what_was_acknowledged_is_there(network):
+    with client_of(network, network.nodes) as client:
+        client.deploy("registry", examples.source("registry"))
+        outcome = register(client, "before the power cut")
+    for node in network.nodes:
+        node.kill()
+    network.start()
+    network.wait_ready()
+    with client_of(network, network.nodes) as client:
+        assert client.proof(outcome.transaction_id).header.height == outcome.height
+        assert register(client, "after the power cut").ok
+
+
+def test_an_executor_and_a_gateway_that_die_are_replaced_and_votes_go_on(network):
+    node = network.nodes[1]
+    with client_of(network, network.nodes) as client:
+        client.deploy("registry", examples.source("registry"))
+        before = node.processes()
+        for role in ("executor", "gateway"):
+            os.kill(before[role], signal.SIGKILL)
+        assert register(client, "while two processes are down").ok
+        until(lambda: len(node.processes()) == 3 and node.is_ready(), "both to come back")
+        assert register(client, "afterwards").ok
+    assert node.processes()["validator"] == before["validator"]
+    until(lambda: len(tips(network)) == 1, "one height, header hash and state root on all four")
