@@ -101,12 +101,14 @@ class Gateway:
             pass
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
-            await guarded.refuse(Problem("internal", "this is a fault of the gateway; its log says more"))
+            await guarded.refuse(INTERNAL)
         self._requests[scope["method"] if scope["method"] in METHODS else "other", guarded.status] += 1
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
-        if path == submit.PATH and method == "POST":
+        if path == submit.PATH:
+            if method != "POST":
+                raise Problem("method_not_allowed", f"{method} is not available at {submit.PATH}, POST is")
             await self._submit(scope, receive, send)
             return
         if self._pages is not None and method in ("GET", "HEAD"):
@@ -134,6 +136,7 @@ class Gateway:
         return page.text()
 
 
+INTERNAL = Problem("internal", "this is a fault of the gateway and not of the request; its log says more")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -182,6 +185,10 @@ def make_api(services: Services, metrics_page: Any) -> FastAPI:
     @api.exception_handler(NodeUnavailable)
     async def on_unavailable(_: Request, error: NodeUnavailable) -> Response:
         return problem_response(Problem("node_unavailable", f"{error}; try again, or ask another node"))
+
+    @api.exception_handler(Exception)
+    async def on_fault(_: Request, __: Exception) -> Response:
+        return problem_response(INTERNAL)  # and it is raised again, for the log
 
     return api
 

@@ -94,7 +94,8 @@ class EventStreams:
             height = after.height
             while not self._feed.stopping:
                 if not await self._feed.advanced(height - 1, self._settings.heartbeat_s):
-                    yield heartbeat(height, after)
+                    if not self._feed.stopping:
+                        yield heartbeat(height, after)
                     continue
                 records = await self._records(height)
                 for record in records:
