@@ -34,17 +34,18 @@ def iterate(meter: Meter, value: Any) -> Items:
 
 
 def _dict_keys(meter: Meter, entries: dict[Any, Any]) -> Iterator[Any]:
-    meter.charge(len(entries) * gas.ITEM_MADE)
+    meter.charge(len(entries) * (gas.ITEM_MADE + gas.ITEM_SCANNED))
     return _unchanged(entries, list(entries))
 
 
 def _unchanged(entries: dict[Any, Any], keys: list[Any]) -> Iterator[Any]:
+    """The keys, as long as they are those of the dict: where Python may notice a change, this always does."""
     size = len(keys)
     for key in keys:
         if len(entries) != size or key not in entries:
             fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
         yield key
-    if len(entries) != size:
+    if len(entries) != size or not all(map(entries.__contains__, keys)):
         fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
 
 

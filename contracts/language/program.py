@@ -76,6 +76,9 @@ def _make_room_on_the_stack() -> None:
         sys.setrecursionlimit(limits.HOST_RECURSION_LIMIT)
 
 
+_make_room_on_the_stack()
+
+
 # ── one pass over the tree ────────────────────────────────────────────────────────────────────────
 
 
