@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ledger.types import Account, Genesis
-from network.testnet import Testnet, make_testnet
+from network.testnet import Testnet, TestnetError, make_testnet
 from scripts.load import LoadReport, LoadSpec, account_key
 from scripts.processes import Usage, usage_of
 
@@ -38,6 +38,11 @@ FUNDS_EACH = 1_000_000
 CALLS_PER_TRANSACTION = 50
 PAGE_BLOCKS = 100
 LOAD_GRACE_S = 60.0
+CLIENT_TIMEOUT_S = 60.0
+
+
+class BenchFailed(Exception):
+    """There is no figure to report; the text says why."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -115,12 +120,13 @@ def run(options: Options) -> Figures:
 
 
 @contextlib.contextmanager
-def connect(network: Testnet, genesis: Genesis) -> Iterator[Client]:
-    """A client that signs as the network's admin."""
+def connect(network: Testnet, genesis: Genesis | None = None, url: str = "") -> Iterator[Client]:
+    """A client of the network, or of one node, that signs as the admin; with a genesis it proves what it gets."""
     from ledger.keys import load_signing_key
     from network.client import Client
 
-    with Client(network.urls, key=load_signing_key(network.account_key_path("admin")), genesis=genesis) as client:
+    key = load_signing_key(network.account_key_path("admin"))
+    with Client([url] if url else network.urls, key=key, genesis=genesis, timeout_s=CLIENT_TIMEOUT_S) as client:
         yield client
 
 
@@ -135,7 +141,7 @@ def fund(client: Client, accounts: int) -> None:
     ]
     for outcome in client.submit_many(raws, wait=True):
         if isinstance(outcome, Exception) or not outcome.ok:
-            raise SystemExit(f"funding failed: {outcome}")
+            raise BenchFailed(f"funding failed: {outcome}")
 
 
 # ── the figures ───────────────────────────────────────────────────────────────────────────────────
@@ -169,9 +175,9 @@ def offer(options: Options, network: Testnet, genesis: Genesis, height: int) -> 
             pids = {f"{node.name} {role}": pid for node in network.nodes for role, pid in node.processes().items()}
             pids["load generator"] = load.pid
             expect(load, b"measuring\n")
-            before = {name: usage_of(pid) for name, pid in pids.items()}
+            before = sample(network, pids)
             expect(load, b"measured\n")
-            after = {name: usage_of(pid) for name, pid in pids.items()}
+            after = sample(network, pids)
             report = msgspec.json.decode(load.stdout.readline(), type=LoadReport)
         finally:
             guard.cancel()
@@ -184,7 +190,16 @@ def expect(load: subprocess.Popen[bytes], word: bytes) -> None:
     assert load.stdout is not None, "a pipe was asked for"
     found = load.stdout.readline()
     if found != word:
-        raise SystemExit(f"the load generator said {found!r}, expected {word!r}: see what it wrote above")
+        raise BenchFailed(f"the load generator said {found!r}, expected {word!r}: see what it wrote above")
+
+
+def sample(network: Testnet, pids: dict[str, int]) -> dict[str, Usage]:
+    """What every process has used so far. A process that is gone spoils the measurement."""
+    try:
+        return {name: usage_of(pid) for name, pid in pids.items()}
+    except OSError:
+        logs = "\n".join(f"{node.name}:\n{node.log_tail(8)}" for node in network.nodes)
+        raise BenchFailed(f"a process ended under the load; the logs end:\n{logs}") from None
 
 
 def difference(name: str, before: Usage, after: Usage) -> Process:
@@ -196,7 +211,7 @@ def figures(options: Options, network: Testnet, report: LoadReport, processes: l
     """Everything that is reported, the rate from the headers of the blocks sealed in the measured time."""
     blocks = [
         block
-        for block in blocks_since(network.urls[0], report.started_ms)
+        for block in blocks_since(network, report.started_ms)
         if block["time_ms"] < report.ended_ms and block["transaction_count"]
     ]
     committed = sum(block["transaction_count"] for block in blocks)
@@ -234,33 +249,25 @@ def figures(options: Options, network: Testnet, report: LoadReport, processes: l
     )
 
 
-def blocks_since(url: str, time_ms: int) -> Iterator[dict[str, Any]]:
-    """Block summaries of one gateway, newest first, back to the first one sealed at `time_ms` or later."""
+def blocks_since(network: Testnet, time_ms: int) -> Iterator[dict[str, Any]]:
+    """Block summaries, newest first, back to the first one sealed at `time_ms` or later."""
     before: int | None = None
-    while True:
-        query = f"?limit={PAGE_BLOCKS}" + ("" if before is None else f"&before={before}")
-        page = get_json(f"{url}/v1/blocks{query}")["blocks"]
-        for block in page:
-            if block["time_ms"] < time_ms:
-                return
-            yield block
-        if not page or page[-1]["height"] == 0:
-            return
-        before = page[-1]["height"]
+    with connect(network) as client:
+        while page := client.blocks(before, PAGE_BLOCKS):
+            for block in page:
+                if block["time_ms"] < time_ms:
+                    return
+                yield block
+            before = page[-1]["height"]
 
 
 def states_agree(network: Testnet) -> bool:
     """Whether all nodes have the same header at the lowest of their sealed heights."""
-    height = min(get_json(f"{url}/v1/status")["sealed_height"] for url in network.urls)
-    headers = [get_json(f"{url}/v1/blocks/{height}")["header"] for url in network.urls]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(network, url=url)) for url in network.urls]
+        height = min(client.status()["sealed_height"] for client in clients)
+        headers = [client.block(height)["header"] for client in clients]
     return len({(header["hash"], header["state_root"]) for header in headers}) == 1
-
-
-def get_json(url: str) -> Any:
-    """The JSON at an address of a gateway."""
-    import httpx
-
-    return httpx.get(url, timeout=30).raise_for_status().json()
 
 
 # ── the words ─────────────────────────────────────────────────────────────────────────────────────
@@ -337,6 +344,8 @@ def read_options() -> Options:
 
 def main() -> int:
     """Run, show, write. 0 when everything offered was sealed and all nodes agree."""
+    from network.client import ClientError
+
     options = read_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -344,14 +353,20 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    finally:
-        if not options.keep:
-            shutil.rmtree(DIRECTORY, ignore_errors=True)
+    except (BenchFailed, ClientError, TestnetError) as error:
+        print(f"bench: {error}\nThe nodes' directories are left in {DIRECTORY}", file=sys.stderr)
+        return 1
     show(result)
     options.output.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     print(f"written: {options.output}")
-    lost = sum(result.failures.values()) + result.unanswered + result.shed
-    return 0 if result.state_roots_equal and lost == 0 else 1
+    if not options.keep:
+        shutil.rmtree(DIRECTORY, ignore_errors=True)
+    return 0 if result.state_roots_equal and lost(result) == 0 else 1
+
+
+def lost(result: Figures) -> int:
+    """Transfers that were due and are not known to be sealed."""
+    return sum(result.failures.values()) + result.unanswered + result.shed
 
 
 if __name__ == "__main__":
