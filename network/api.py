@@ -109,7 +109,10 @@ class MethodInterface(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContractInfo(msgspec.Struct, frozen=True, array_like=True):
-    """A deployed contract. `source` is empty in listings; `owner` is the deployer's public key, empty for the system's."""
+    """A deployed contract. `source` is empty in listings.
+
+    `owner` is the public key of the deployer, empty for the system contract.
+    """
 
     name: str
     code_hash: bytes
