@@ -6,6 +6,8 @@ export const number = (value) => Number(value).toLocaleString("en-US");
 export const plural = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
 export const short = (text, head = 8, tail = 6) => (text.length > head + tail + 1 ? `${text.slice(0, head)}…${text.slice(-tail)}` : text);
 
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
 export function bytes(count) {
   if (count < 1024) return `${count} B`;
   if (count < 1 << 20) return `${(count / 1024).toFixed(1)} KiB`;
@@ -36,7 +38,7 @@ setInterval(() => {
 export function hash(text, { href, full = false, copyable = true } = {}) {
   const shown = full ? text : short(text);
   const name = href ? el("a.hash", { href, title: text }, shown) : el("span.hash", { title: text }, shown);
-  return el("span.nowrap-not", {}, name, copyable ? copy(text) : null);
+  return el("span", {}, name, copyable ? copy(text) : null);
 }
 
 export const blockLink = (height) => el("a.height", { href: `/block/${height}` }, number(height));

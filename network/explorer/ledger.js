@@ -64,7 +64,7 @@ function viewForm(contractName, method) {
       const answer = await post("/v1/view", { contract: contractName, method: method.name, args });
       output.replaceChildren(el("div", {}, show.value(answer.value)), el("div.note", {}, `at height ${show.number(answer.height)}, ${show.number(answer.gas_used)} gas`));
     } catch (problem) {
-      output.replaceChildren(el("div.fault", {}, problem.message));
+      output.replaceChildren(el("div.fault", {}, show.sentence(problem.message)));
     }
   };
   return el("form.run", { onsubmit: run }, inputs, el("button.button", { type: "submit" }, "Run"), output);
@@ -97,7 +97,7 @@ function stateBlock(contractName, variable) {
       const shown = found.present ? show.value(found.value) : el("span.value", {}, "absent");
       output.replaceChildren(el("div", {}, shown), el("div.note", {}, `at height ${show.number(found.height)}, under state root `, show.hash(found.state_root), `, with a proof of ${show.bytes(found.proof.length / 2)}`));
     } catch (problem) {
-      output.replaceChildren(el("div.fault", {}, problem.message));
+      output.replaceChildren(el("div.fault", {}, show.sentence(problem.message)));
     }
   };
   return el("div.call", {},
@@ -179,7 +179,7 @@ export async function api(page) {
   }
   put(page, heading("Developers", "API", { sub: found.info.description, actions: el("a.button", { href: "/openapi.json" }, "OpenAPI") }));
   for (const [group, operations] of groups) {
-    put(page, card(group, { count: operations.length }, el("div", {}, operations.map((operation) => el("div.call", {},
+    put(page, card(show.sentence(group).slice(0, -1), { count: operations.length }, el("div", {}, operations.map((operation) => el("div.call", {},
       el("div.signature", {}, el(`span.verb.${operation.method}`, {}, operation.method), " ", operation.method === "GET" && !operation.path.includes("{") ? el("a", { href: operation.path, target: "_blank" }, operation.path) : operation.path),
       el("div.doc", {}, operation.summary ?? ""),
       operation.parameters?.length ? el("dl.arguments", {}, operation.parameters.map((item) => [el("dt", {}, item.name), el("dd.muted", {}, item.description ?? item.schema?.description ?? "")])) : null)))));

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from contracts.codes import ALL as CONTRACT_CODES
 from network.api import ExecutorApi, NodeUnavailable, ValidatorApi
 from network.gateway import metrics, submit
 from network.gateway.events import EventStreams
@@ -22,13 +23,14 @@ from network.gateway.http import COMMON_HEADERS, Disconnected, Message, Receive,
 from network.gateway.intake import Intake
 from network.gateway.openapi import describe
 from network.gateway.pages import Pages, send_page
-from network.gateway.problems import Problem
+from network.gateway.problems import KINDS, Problem
 from network.gateway.routes_chain import chain_routes
 from network.gateway.routes_contracts import contract_routes
 from network.gateway.routes_node import node_routes
 from network.gateway.services import Room, Services
 from network.gateway.settings import GatewaySettings
 from network.gateway.waiters import Waiters
+from network.ipc import RemoteError
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,8 @@ class Gateway:
             await guarded.refuse(problem)
         except NodeUnavailable as error:
             await guarded.refuse(Problem("node_unavailable", f"{error}; try again, or ask another node"))
+        except RemoteError as error:
+            await guarded.refuse(remote_problem(error))
         except Disconnected:
             pass
         except Exception:
@@ -186,11 +190,25 @@ def make_api(services: Services, metrics_page: Any) -> FastAPI:
     async def on_unavailable(_: Request, error: NodeUnavailable) -> Response:
         return problem_response(Problem("node_unavailable", f"{error}; try again, or ask another node"))
 
+    @api.exception_handler(RemoteError)
+    async def on_refused(_: Request, error: RemoteError) -> Response:
+        return problem_response(remote_problem(error))
+
     @api.exception_handler(Exception)
     async def on_fault(_: Request, __: Exception) -> Response:
         return problem_response(INTERNAL)  # and it is raised again, for the log
 
     return api
+
+
+def remote_problem(error: RemoteError) -> Problem:
+    """What a process of the node refused: by its own code where that is one of ours, else as a contract's."""
+    if error.code in KINDS:
+        return INTERNAL if error.code == "internal" else Problem(error.code, error.message)
+    if error.code in CONTRACT_CODES:
+        return Problem("bad_arguments", error.message, contract_code=error.code)
+    log.error("a process of the node answered %s", error)
+    return INTERNAL
 
 
 def problem_response(problem: Problem) -> Response:

@@ -132,7 +132,7 @@ def check_host(scope: Scope, settings: GatewaySettings) -> None:
     if len(values) != 1:
         raise Problem("bad_request", f"the request has {len(values)} Host headers, exactly one is expected")
     name = host_name(values[0])
-    if name not in settings.allowed_hosts:
+    if name not in settings.host_names:
         raise Problem(
             "host_not_allowed",
             f"the Host header says {name[:80]!r}; this node answers to {', '.join(settings.allowed_hosts)}. "

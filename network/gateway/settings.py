@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -59,6 +60,16 @@ class GatewaySettings:
     status_poll_s: float = 1.0
 
     @property
+    def host_names(self) -> frozenset[str]:
+        """The allowed names as they are compared: lower case, IPv6 addresses without brackets."""
+        return _host_names(self.allowed_hosts)
+
+    @property
     def any_host(self) -> bool:
         """Whether the Host header is not checked at all."""
         return "*" in self.allowed_hosts
+
+
+@lru_cache(maxsize=8)
+def _host_names(hosts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(host.strip().strip("[]").lower() for host in hosts)

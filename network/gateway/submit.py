@@ -63,7 +63,7 @@ class SubmitRoute:
         self._feed = feed
         self._waiters = waiters
         self._settings = settings
-        self._budget = BodyBudget(settings.bodies_bytes_max)
+        self._budget = BodyBudget(max(settings.bodies_bytes_max, settings.body_bytes_max))
         self.outcomes: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,9 +9,10 @@ import socket
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
-from network.gateway import GatewaySettings, bind
+from network.gateway import GatewaySettings, bind, create_app
 
 HOST = b"host: localhost\r\n"
 
@@ -273,6 +274,16 @@ async def test_only_our_own_names_are_answered(connect, host, status):
     assert found == status
     if status == 421:
         assert json.loads(body)["code"] == "host_not_allowed"
+
+
+def test_names_from_the_settings_may_be_written_as_in_urls():
+    assert GatewaySettings(allowed_hosts=("Node.Example", "[::1]")).host_names == {"node.example", "::1"}
+
+
+async def test_every_name_is_answered_when_the_settings_say_so(node):
+    app = create_app(node.validator, node.executor, GatewaySettings(allowed_hosts=("*",)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any.example") as http:
+        assert (await http.get("/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize("hosts", [b"", b"host: localhost\r\nhost: evil.example\r\n"])

@@ -13,6 +13,7 @@ from ledger.proofs import TransactionProof, verify_transaction_proof
 from ledger.types import BlockRecord
 from network.gateway import GatewaySettings
 from network.gateway.state_keys import key_kinds
+from network.ipc import RemoteError
 
 
 def refused(answer, status, code):
@@ -384,6 +385,25 @@ async def test_a_fault_of_the_gateway_tells_nothing_of_its_inside(gateway, node,
     monkeypatch.setattr(node.validator, "validators", broken)
     answer = await gateway.get("/v1/blocks")
     refused(answer, 500, "internal")
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (RemoteError("height_unavailable", "height 1 cannot be read here: 5 to 9 can"), 410, "height_unavailable"),
+        (RemoteError("size_limit", "a key of 2000 bytes"), 422, "bad_arguments"),
+        (RemoteError("internal", "KeyError: secret detail"), 500, "internal"),
+        (RemoteError("odd", "secret detail"), 500, "internal"),
+    ],
+)
+async def test_what_the_executor_refuses(gateway, node, monkeypatch, refusal, status, code):
+    async def refuse(*_):
+        raise refusal
+
+    monkeypatch.setattr(node.executor, "state", refuse)
+    answer = await gateway.get("/v1/state/registry/total")
+    refused(answer, status, code)
     assert "secret" not in answer.text
 
 
