@@ -28,7 +28,7 @@ from contracts.language.unit import (
     refused_call,
 )
 from contracts.language.value_types import Misfit
-from contracts.language.values import fail, measure, room_for_items, sort, want
+from contracts.language.values import fail, measure, room_for_items, settle, sort, want
 
 _FRAMES_OF_CALL: Final = 3  # the call, the block, the statement
 
@@ -150,8 +150,9 @@ def failure_text(message: Any) -> str:
 
 
 def _list_of(meter: Any, items: Any) -> list[Any]:
-    iterator, length = items
+    iterator, length, besides = items
     room_for_items(meter, length)
+    meter.charge(length * besides)
     return list(iterator)
 
 
@@ -300,7 +301,9 @@ def _call_contract(body: Body, node: ast.Call) -> Code:
             if len(text) > limits.NAME_CHARACTERS_MAX:
                 fail(codes.BAD_VALUE, f"a name of {len(text)} characters")
         measure(env[METER], values_given)
-        return env[HOST].call(name, entry, values_given)
+        result = env[HOST].call(name, entry, values_given)
+        settle(env[METER], result)
+        return result
 
     return call_contract
 

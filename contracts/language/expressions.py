@@ -536,7 +536,7 @@ def _loop(
 ) -> Callable[[Env, Any], None]:
     def loop(env: Env, out: Any) -> None:
         charge = env[METER].charge
-        items, _ = source(env)
+        items, _, _ = source(env)
         for item in items:
             charge(cost)
             store(env, item)

@@ -30,15 +30,20 @@ SCAN_ENTRY: Final = 150
 EMIT: Final = 300
 CONTRACT_CALL: Final = 1000  # besides what happens inside
 SHA256: Final = 150
-POW_MODULO: Final = 20  # for each bit of the exponent
+POW_MODULO: Final = 60  # for each bit of the exponent
 
 # ── by size ───────────────────────────────────────────────────────────────────────────────────────
 ITEM_MADE: Final = 8  # a list item, a tuple item: eight bytes and the copying
+INTEGER_MADE: Final = 14  # besides, for each integer of a range that is made into a list
+TEXT_MADE: Final = 35  # besides, for each character of a text that is not ASCII made into a list item
+PAIR_MADE: Final = 35  # besides, for each pair of `enumerate`, `zip`, `.items()` that is made into a list item
 ENTRY_MADE: Final = 60  # a dict entry
 ITEM_SCANNED: Final = 6  # an item looked at
-ITEM_CODED: Final = 25  # a value encoded, decoded, checked against a type or compared, for each value in it
+ITEM_CODED: Final = 30  # a value encoded, decoded, checked against a type or compared, for each value in it
 CHARACTERS_MADE_PER_UNIT: Final = 2  # characters (of ASCII text) or bytes made for one unit of gas
 CHARACTERS_SCANNED_PER_UNIT: Final = 8
+CHARACTERS_ASKED_PER_UNIT: Final = 1  # isdigit and its like, strip
+BYTE_DECODED: Final = 2  # of what the state held
 SHA256_BYTES_PER_UNIT: Final = 2
 
 

@@ -1,8 +1,8 @@
 """What a `for` can run over: sequences, dicts, and the views `range`, `enumerate`, `zip`, `reversed`, `.items()`.
 
-The views exist only where something iterates, never as values. Compiled, each is code that gives an iterator and
-how many items it has at that moment, so that whoever takes them all can charge first. Lists are iterated live, as
-in Python; a dict that changes its size meanwhile is a failure, as in Python.
+The views exist only where something iterates, never as values. Compiled, each is code that gives an iterator, how
+many items it has at that moment, and what each costs besides, so that whoever keeps them all can charge first. Lists
+are iterated live, as in Python; a dict that is changed meanwhile is a failure.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from contracts.language.rules import expression
 from contracts.language.unit import METER, Body, Code, Env
 from contracts.language.values import fail, type_name, want
 
-Items = tuple[Iterator[Any], int]
+Items = tuple[Iterator[Any], int, int]
+"""The iterator, how many items it has now, and the gas of each besides its place, were it kept."""
 VIEWS: Final = ("range", "enumerate", "zip", "reversed")
 DICT_VIEWS: Final = ("keys", "values", "items")
 
 
 def iterate(meter: Meter, value: Any) -> Items:
-    """The iterator of a value, and how many items it has now."""
+    """The `Items` of a value."""
     kind = type(value)
     if kind is dict:
-        return _dict_keys(meter, value), len(value)
+        return _dict_keys(meter, value), len(value), 0
     if kind is not list and kind is not tuple and kind is not str and kind is not bytes:
         fail(codes.BAD_TYPE, f"cannot iterate over {type_name(value)}")
-    return iter(value), len(value)
+    return iter(value), len(value), gas.TEXT_MADE if kind is str and not value.isascii() else 0
 
 
 def _dict_keys(meter: Meter, entries: dict[Any, Any]) -> Iterator[Any]:
@@ -54,11 +55,11 @@ def _dict_view(meter: Meter, entries: Any, name: str) -> Items:
         fail(codes.BAD_TYPE, f"{type_name(entries)} has no method {name}")
     keys = _dict_keys(meter, entries)
     if name == "keys":
-        return keys, len(entries)
+        return keys, len(entries), 0
     meter.charge(len(entries) * gas.ITEM_SCANNED)
     if name == "values":
-        return (entries[key] for key in keys), len(entries)
-    return ((key, entries[key]) for key in keys), len(entries)
+        return (entries[key] for key in keys), len(entries), 0
+    return ((key, entries[key]) for key in keys), len(entries), gas.PAIR_MADE
 
 
 def _numbers(bounds: list[Any]) -> tuple[range, int]:
@@ -127,20 +128,21 @@ def _view_range(body: Body, node: ast.Call) -> Code:
 
     def view(env: Env) -> Items:
         numbers, length = bounds(env)
-        return iter(numbers), length
+        return iter(numbers), length, gas.INTEGER_MADE
 
     return view
 
 
 def _view_enumerate(body: Body, node: ast.Call) -> Code:
     if not _arguments(body, node, 1, 2, "enumerate"):
-        return lambda _env: (iter(()), 0)
+        return lambda _env: (iter(()), 0, 0)
     source = iterable(body, node.args[0])
     start = expression(body, node.args[1]) if len(node.args) == 2 else (lambda _env: 0)
 
     def view(env: Env) -> Items:
-        items, length = source(env)
-        return enumerate(items, want(int, start(env), "the start of enumerate")), length
+        items, length, besides = source(env)
+        pairs = enumerate(items, want(int, start(env), "the start of enumerate"))
+        return pairs, length, besides + gas.PAIR_MADE + gas.INTEGER_MADE
 
     return view
 
@@ -150,22 +152,23 @@ def _view_zip(body: Body, node: ast.Call) -> Code:
     sources = [iterable(body, argument) for argument in node.args]
 
     def view(env: Env) -> Items:
-        pairs = [source(env) for source in sources]
-        return zip(*[items for items, _ in pairs], strict=False), min([length for _, length in pairs])
+        parts = [source(env) for source in sources]
+        besides = sum([one for _, _, one in parts]) + gas.PAIR_MADE + len(parts) * gas.ITEM_MADE
+        return zip(*[items for items, _, _ in parts], strict=False), min([length for _, length, _ in parts]), besides
 
     return view
 
 
 def _view_reversed(body: Body, node: ast.Call) -> Code:
     if not _arguments(body, node, 1, 1, "reversed"):
-        return lambda _env: (iter(()), 0)
+        return lambda _env: (iter(()), 0, 0)
     argument = node.args[0]
     if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name) and argument.func.id == "range":
         bounds = _bounds(body, argument)
 
         def backwards(env: Env) -> Items:
             numbers, length = bounds(env)
-            return reversed(numbers), length
+            return reversed(numbers), length, gas.INTEGER_MADE
 
         return backwards
     value = expression(body, argument)
@@ -174,6 +177,6 @@ def _view_reversed(body: Body, node: ast.Call) -> Code:
         items = value(env)
         if type(items) not in (list, tuple, str, bytes):
             fail(codes.BAD_TYPE, f"{type_name(items)} cannot be reversed")
-        return reversed(items), len(items)
+        return reversed(items), len(items), gas.TEXT_MADE if type(items) is str and not items.isascii() else 0
 
     return view

@@ -164,7 +164,7 @@ def _lower(meter: Meter, text: str) -> str:
 
 def _asked(meter: Meter, text: str, method: str) -> str:
     _ascii(text, method)
-    gas.charge_scanned(meter, len(text))
+    meter.charge(len(text) // gas.CHARACTERS_ASKED_PER_UNIT)
     return text
 
 
@@ -200,6 +200,7 @@ def _strip_with(name: str) -> Method:
         want(str, characters, "the characters")
         if len(characters) > 64:
             fail(codes.SIZE_LIMIT, "at most 64 characters to strip")
+        meter.charge(len(text) // gas.CHARACTERS_ASKED_PER_UNIT)
         room_for_text(meter, len(text), gas.text_weight(text), str)
         return str(getattr(str, name)(text, characters))
 

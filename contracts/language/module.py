@@ -33,7 +33,11 @@ def read_module(unit: Unit, tree: ast.Module) -> None:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             continue  # constants: compiled afterwards, in order, by `program`
         else:
-            unit.problem(node, "not_allowed", f"at the top of a module: {refusal(node)}")
+            unit.problem(
+                node,
+                "not_allowed",
+                f"{refusal(node)}; a module has imports, constants, events, functions and a contract",
+            )
     if not contracts:
         unit.problem(tree, "structure", "there is no contract: class Name(Contract)")
 
@@ -117,7 +121,7 @@ def _read_contract(unit: Unit, node: ast.ClassDef) -> None:
         elif isinstance(item, ast.Assign):
             unit.problem(item, "structure", "a value in the class: constants stand at the top of the module")
         else:
-            unit.problem(item, "not_allowed", f"in a contract class: {refusal(item)}")
+            unit.problem(item, "not_allowed", f"{refusal(item)}; a contract has state and methods")
     if len(unit.state) > limits.STATE_VARIABLES_MAX:
         unit.problem(node, "too_large", f"more than {limits.STATE_VARIABLES_MAX} state variables")
     inits = [function for function in unit.methods.values() if function.kind == "init"]

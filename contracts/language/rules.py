@@ -85,6 +85,8 @@ def statement_rule(node_type: type[ast.AST], *fields: str) -> Callable[[B], B]:
 def refusal(node: ast.AST) -> str:
     """Why this node has no place."""
     name = type(node).__name__
+    if isinstance(node, ast.stmt):
+        return _REASONS.get(name, "a statement that has no place here")
     return _REASONS.get(name, f"the construct {name} is not part of the language")
 
 

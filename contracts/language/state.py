@@ -252,7 +252,7 @@ def iterate_list(body: Body, node: ast.expr, variable: StateVariable) -> Code:
     if variable.kind != "List":
         hint = "iterate over self.{0}.items(limit)" if variable.kind == "Map" else "iterate over self.{0}.get()"
         body.problem(node, "type", f"{variable.name} is a {variable.kind}: {hint.format(variable.name)}")
-        return constant((iter(()), 0))
+        return constant((iter(()), 0, 0))
     body.pay(gas.STATE_READ)
     value_of = loader(variable)
 
@@ -263,9 +263,9 @@ def iterate_list(body: Body, node: ast.expr, variable: StateVariable) -> Code:
                 return
             yield _stored_item(meter, host, variable, value_of, place)
 
-    def view(env: Env) -> tuple[Iterator[Any], int]:
+    def view(env: Env) -> tuple[Iterator[Any], int, int]:
         length = list_length(env[METER], env[HOST], variable)
-        return items(env[METER], env[HOST], length), length
+        return items(env[METER], env[HOST], length), length, 0
 
     return view
 

@@ -343,7 +343,7 @@ def _for(body: Body, node: ast.For) -> Code:
 
     def loop(env: Env) -> Any:
         meter = env[METER]
-        items, _ = source(env)
+        items, _, _ = source(env)
         for item in items:
             meter.left -= cost
             if meter.left < 0:

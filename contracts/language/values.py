@@ -572,22 +572,31 @@ def encode(meter: Meter, value: Any) -> bytes:
 
 
 def decode(meter: Meter, data: bytes) -> Any:
-    """The value of canonical bytes, paid for first."""
-    meter.left -= gas.ITEM_CODED + len(data)
+    """The value of canonical bytes. Its bytes are paid for first, the values inside a container when it is there:
+    how many they are is known only then, and what is stored is small."""
+    meter.left -= gas.ITEM_CODED + gas.BYTE_DECODED * len(data)
     if meter.left < 0:
         meter.run_out()
     try:
-        return codec.decode(data)
+        value = codec.decode(data)
     except CodecError as error:
         # What the state holds was encoded here; anything else is damage, and a fault of the node.
         raise RuntimeError("the state holds bytes that are no value") from error
+    if type(value) is list or type(value) is dict:
+        settle(meter, value)
+    return value
 
 
-def detach(meter: Meter, value: Any) -> Any:
-    """A copy that shares nothing with `value`, as another contract or the outside would see it."""
-    if type(value) in _SCALARS:
-        return value
-    return decode(meter, encode(meter, value))
+def settle(meter: Meter, value: Any) -> None:
+    """Pay for the values inside a value that another made: from the state, from another contract."""
+    if type(value) is dict:
+        meter.charge(len(value) * (gas.ENTRY_MADE + gas.ITEM_CODED))
+        for item in value.values():
+            settle(meter, item)
+    elif type(value) is list:
+        meter.charge(len(value) * (gas.ITEM_MADE + gas.ITEM_CODED))
+        for item in value:
+            settle(meter, item)
 
 
 BinaryOperation = Callable[[Meter, Any, Any], Any]

@@ -9,7 +9,7 @@ from contracts.language import Context, Failure, Meter, compile_source
 from ledger import codec
 
 IMPORTS = "from contracts import Contract, Error, Event, List, Map, Value, Var, call, init, require, sha256, view\n"
-GAS = 10_000_000
+GAS = 200_000_000
 
 
 class MemoryHost:
@@ -74,7 +74,7 @@ def contract_of(body, above="", state="", methods="", parameters="", returns="Va
 @pytest.fixture
 def contract():
     """Compile a contract source."""
-    return lambda source: Ran(IMPORTS + textwrap.dedent(source))
+    return lambda source: Ran(source if "\nfrom contracts import" in source else IMPORTS + textwrap.dedent(source))
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""Gas is honest: in proportion to the work, before the work, the same everywhere, and final once it is used up."""
+
+import pytest
+
+from contracts.language import Failure, Meter, OutOfGas
+
+
+def test_a_meter_counts_and_is_sticky():
+    meter = Meter(10)
+    meter.charge(4)
+    assert (meter.used, meter.left, meter.exhausted) == (4, 6, False)
+    meter.charge(6)
+    assert (meter.used, meter.exhausted) == (10, False)
+    for amount in (1, 0, 100):
+        with pytest.raises(OutOfGas):
+            meter.charge(amount)
+        assert (meter.used, meter.exhausted) == (10, True)
+    with pytest.raises(ValueError, match="negative"):
+        meter.charge(-1)
+    with pytest.raises(ValueError, match="negative"):
+        Meter(-1)
+
+
+def test_an_empty_limit_runs_nothing(body):
+    assert body("return 1").fail(gas=0).code == "out_of_gas"
+
+
+def test_gas_runs_out_exactly_at_the_limit(body):
+    ran = body("x = [1, 2]\nreturn x + x")
+    ran.run()
+    used = ran.meter.used
+    assert ran.run(gas=used) == [1, 2, 1, 2]
+    assert ran.fail(gas=used - 1).code == "out_of_gas"
+    assert ran.meter.exhausted
+
+
+def test_out_of_gas_says_where(body):
+    ran = body("x = 1\nwhile True:\n    x += 0")
+    failure = ran.fail(gas=5_000)
+    assert (failure.code, failure.line) == ("out_of_gas", ran.program.methods[0].line + 3)
+    assert ran.meter.used == 5_000
+
+
+def used(ran, size):
+    ran.run("run", size)
+    return ran.meter.used
+
+
+PROPORTIONAL = {
+    "repeat": "x = 'a' * n",
+    "repeat a list": "x = [0] * n",
+    "bytes": "x = bytes(n)",
+    "concatenate": "s = 'a' * n\nfor i in range(50):\n    x = s + s",
+    "concatenate lists": "s = [0] * n\nfor i in range(50):\n    x = s + s",
+    "slice": "s = 'a' * n\nfor i in range(50):\n    x = s[1:]",
+    "replace": "s = 'a' * n\nfor i in range(50):\n    x = s.replace('a', 'b')",
+    "join": "s = ['a'] * n\nfor i in range(50):\n    x = ''.join(s)",
+    "split": "s = 'a ' * n\nfor i in range(50):\n    x = s.split(' ')",
+    "find": "s = 'a' * n\nfor i in range(50):\n    x = s.find('b')",
+    "in a text": "s = 'a' * n\nfor i in range(50):\n    x = 'b' in s",
+    "in a list": "s = [0] * n\nfor i in range(50):\n    x = 1 in s",
+    "compare texts": "s = 'a' * n\nt = 'a' * n\nfor i in range(100):\n    x = s == t",
+    "compare lists": "s = [0] * n\nt = [0] * n\nfor i in range(50):\n    x = s == t",
+    "order lists": "s = [0] * n\nt = [0] * n\nfor i in range(50):\n    x = s < t",
+    "range to list": "for i in range(50):\n    x = list(range(n))",
+    "sum": "s = [1] * n\nfor i in range(50):\n    x = sum(s)",
+    "max": "s = [1] * n\nfor i in range(50):\n    x = max(s)",
+    "sort": "s = [1] * n\nfor i in range(50):\n    x = sorted(s)",
+    "iterate": "for i in range(n):\n    pass",
+    "comprehension": "x = [i for i in range(n)]",
+    "dict": "x = {i: i for i in range(n)}",
+    "union": "s = {i: i for i in range(n)}\nfor i in range(50):\n    x = s | s",
+    "copy": "s = [1] * n\nfor i in range(50):\n    x = s.copy()",
+    "insert": "s = [1] * n\nfor i in range(50):\n    s.insert(0, 1)",
+    "upper": "s = 'a' * n\nfor i in range(50):\n    x = s.upper()",
+    "hash": "s = bytes(n)\nfor i in range(50):\n    x = sha256(s)",
+    "hex": "s = bytes(n)\nfor i in range(50):\n    x = s.hex()",
+    "f-string": "s = 'a' * n\nfor i in range(50):\n    x = f'{s}'",
+    "state": "s = 'a' * n\nfor i in range(50):\n    self.kept['a'] = s\n    x = self.kept['a']",
+    "state of many": "s = [1] * n\nfor i in range(50):\n    self.kept['a'] = s\n    x = self.kept['a']",
+    "event": "s = 'a' * n\nfor i in range(50):\n    self.emit(Noted(text=s))",
+    "call": "s = 'a' * n\nfor i in range(50):\n    self.call('a', 'b', [s])",
+}
+
+
+@pytest.mark.parametrize("text", PROPORTIONAL.values(), ids=PROPORTIONAL)
+def test_ten_times_the_data_costs_at_least_five_times_the_gas(body, text):
+    parts = {"parameters": "n: int", "state": "kept: Map[str, Value]", "above": "class Noted(Event):\n    text: str"}
+    ran = body(f"{text}\nreturn None", **parts)
+    base, small, large = used(ran, 1), used(ran, 1_000), used(ran, 10_000)
+    assert large - base >= 5 * (small - base) > 0
+
+
+UNPAID = {
+    "repeat": "'a' * 200_000",
+    "repeat a list": "[0] * 60_000",
+    "bytes": "bytes(200_000)",
+    "range": "list(range(60_000))",
+    "pad": "'a'.rjust(200_000)",
+    "power": "pow(3, 2 ** 250, 2 ** 250)",
+}
+
+
+@pytest.mark.parametrize("text", UNPAID.values(), ids=UNPAID)
+def test_what_cannot_be_paid_is_not_begun(body, text, monkeypatch):
+    assert body(f"x = {text}\nreturn None").fail(gas=5_000).code == "out_of_gas"
+
+
+def test_a_loop_pays_even_when_it_does_nothing(body):
+    for text in ("while True:\n    pass", "while True:\n    continue", "for i in range(10 ** 40):\n    pass"):
+        assert body(text).fail(gas=100_000).code == "out_of_gas"
+
+
+def test_both_branches_of_a_condition_cost_the_same(body):
+    ran = body("return 1 if n else 2 + 2 + 2", parameters="n: int")
+    assert used(ran, 0) == used(ran, 1)
+
+
+def test_a_failure_keeps_what_was_charged(body):
+    ran = body("x = 'a' * 1000\nraise Error('no')")
+    with pytest.raises(Failure):
+        ran.run()
+    assert ran.meter.used > 500
+
+
+def test_gas_of_a_known_program_never_changes(body):
+    """These numbers are part of what validators agree on: a change of the table is a change of the protocol."""
+    ran = body("total = 0\nfor i in range(10):\n    if i % 2 == 0:\n        total += i\nreturn f'{total}'")
+    assert (ran.run(), ran.meter.used) == ("20", 1646)
