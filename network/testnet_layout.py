@@ -7,6 +7,7 @@ before a node finds out. It starts no process; `network.testnet` does.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import socket
@@ -18,7 +19,9 @@ from ledger.genesis import FORMAT_VERSION, save_genesis
 from ledger.keys import save_signing_key
 from ledger.types import Account, Genesis, Parameters, ValidatorSet
 from network.config import CONFIG_FILE, GatewaySection, NodeConfig, NodeSection, PeerAddress, PeerSection
+from network.ipc import SOCKET_PATH_BYTES_MAX
 from network.member import make_member
+from network.paths import NodePaths
 
 NODE_PREFIX = "node-"
 LOOPBACK = "127.0.0.1"
@@ -56,6 +59,8 @@ def make_testnet(
         raise TestnetError(f"a test network has 1 to {VALIDATORS_MAX} validators, not {validators}")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise TestnetError(f"{directory} exists and is not empty: nothing is replaced, choose another directory")
+    if not fits_sockets(directory, validators):
+        raise TestnetError(f"{directory} is too long a path for the sockets of the nodes in it: choose a shorter one")
     ports = free_ports(2 * validators) if base_port is None else fixed_ports(base_port, validators)
     made_here = not directory.exists()
     try:
@@ -85,6 +90,12 @@ def _make(
     for config in configs:
         shutil.copyfile(directory / "genesis.json", config.genesis_path)
     return genesis
+
+
+def fits_sockets(directory: Path, validators: int) -> bool:
+    """Whether the nodes' processes could meet at Unix sockets there: the system bounds the length of their paths."""
+    longest = NodePaths((directory / f"{NODE_PREFIX}{validators}").absolute()).validator_socket
+    return len(os.fsencode(longest)) <= SOCKET_PATH_BYTES_MAX
 
 
 def _config(directory: Path, number: int, ports: Sequence[int], log_level: str) -> NodeConfig:

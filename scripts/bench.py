@@ -27,12 +27,11 @@ from ledger.types import Account, Genesis
 from network.testnet import Testnet, TestnetError, make_testnet
 from scripts.load import LoadReport, LoadSpec, account_key
 from scripts.processes import Usage, usage_of
+from scripts.workplace import ROOT, fresh_directory
 
 if TYPE_CHECKING:
     from network.client import Client
 
-ROOT = Path(__file__).parent.parent
-DIRECTORY = ROOT / ".bench"
 GAS_LIMIT = 200_000
 FUNDS_EACH = 1_000_000
 CALLS_PER_TRANSACTION = 50
@@ -90,14 +89,13 @@ class Figures(msgspec.Struct, frozen=True):
 # ── the run ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def run(options: Options) -> Figures:
+def run(options: Options, directory: Path) -> Figures:
     """Make the network, fund the accounts, offer the load, and take the figures."""
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
     known = tuple(
         Account(f"payer-{index}", account_key(index).public_key, ("writer",)) for index in range(options.accounts)
     )
     genesis = make_testnet(
-        DIRECTORY,
+        directory,
         time_ms=time.time_ns() // 1_000_000,
         validators=options.validators,
         base_port=None,
@@ -105,7 +103,7 @@ def run(options: Options) -> Figures:
         network="bench",
         log_level="warning",
     )
-    with Testnet(DIRECTORY) as network:
+    with Testnet(directory) as network:
         note(f"starting {options.validators} validators")
         network.start()
         network.wait_ready()
@@ -347,20 +345,21 @@ def main() -> int:
     from network.client import ClientError
 
     options = read_options()
+    directory = fresh_directory("bench", options.validators)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result = run(options)
+        result = run(options, directory)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except (BenchFailed, ClientError, TestnetError) as error:
-        print(f"bench: {error}\nThe nodes' directories are left in {DIRECTORY}", file=sys.stderr)
+        print(f"bench: {error}\nThe nodes' directories are left in {directory}", file=sys.stderr)
         return 1
     show(result)
     options.output.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     print(f"written: {options.output}")
     if not options.keep:
-        shutil.rmtree(DIRECTORY, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
     return 0 if result.state_roots_equal and lost(result) == 0 else 1
 
 

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,15 +26,15 @@ from rich.console import Console
 from network.testnet import Node, Testnet, TestnetError, make_testnet
 from network.testnet_layout import BASE_PORT, fixed_ports
 from scripts.processes import age_s
+from scripts.workplace import ROOT, fresh_directory
 
 if TYPE_CHECKING:
     from ledger.crypto import SigningKey
     from ledger.types import Genesis
     from network.client import Client, Outcome
 
-ROOT = Path(__file__).parent.parent
-DIRECTORY = ROOT / ".demo"
 CONTRACT = ROOT / "contracts" / "examples" / "registry.py"
+VALIDATORS = 4
 FILES_MIN = 1000
 FILES_MAX = 5000
 KEPT_BACK = 25  # files that are registered while the primary is down
@@ -98,11 +97,12 @@ def make_network(directory: Path) -> Genesis:
     """Keys, settings and genesis of four validators, on the usual ports where they are free."""
     base_port: int | None = BASE_PORT
     try:
-        fixed_ports(BASE_PORT, 4)
+        fixed_ports(BASE_PORT, VALIDATORS)
     except TestnetError as error:
         note(f"{str(error).partition(':')[0]}, so free ports are used")
         base_port = None
-    return make_testnet(directory, time_ms=time.time_ns() // 1_000_000, base_port=base_port, network="demo")
+    time_ms = time.time_ns() // 1_000_000
+    return make_testnet(directory, time_ms=time_ms, validators=VALIDATORS, base_port=base_port, network="demo")
 
 
 def real_files() -> tuple[list[RealFile], int]:
@@ -386,10 +386,9 @@ def main() -> int:
     parser.add_argument("--exit", action="store_true", help="stop by itself at the end")
     words = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
     console.print("[bold]Quorate[/]: four validators, one ledger")
     try:
-        tell(DIRECTORY, stay=not words.exit)
+        tell(fresh_directory("demo", VALIDATORS), stay=not words.exit)
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 0 if not words.exit else 130

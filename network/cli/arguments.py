@@ -18,7 +18,7 @@ def read_arguments(method: str, parameters: Sequence[tuple[str, str]], words: Se
     """The values of `words` for (name, type) parameters. Raises `UserError` naming the argument and its type."""
     signature = f"{method}({', '.join(f'{name}: {kind}' for name, kind in parameters)})"
     if len(words) != len(parameters):
-        raise UserError(f"{signature} takes {len(parameters)} arguments, {len(words)} were given")
+        raise UserError(f"{signature}: number of arguments expected: {len(parameters)}, found: {len(words)}")
     return [
         _read(word, kind, f"argument {name!r} of {signature}")
         for word, (name, kind) in zip(words, parameters, strict=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
-from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json
+from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json, short
 from network.cli.moments import utc
 from network.cli.outcomes import outcome_rows, shown
+
+if TYPE_CHECKING:
+    from network.client import Client
 
 STATUS_EXAMPLES = examples("quorate status", "quorate status --url http://127.0.0.1:8102 --json")
 BLOCK_EXAMPLES = examples("quorate block", "quorate block 12", "quorate block 12 --json")
@@ -69,17 +73,19 @@ def block(
         say_json(found)
         return
     header, seal = found["header"], found["seal"]
-    signers = (
-        ", ".join(entry["name"] or str(entry["member"]) for entry in seal["signatures"]) if seal else "nobody (genesis)"
-    )
+    signers = [entry["name"] or f"member {entry['member']}" for entry in seal["signatures"]] if seal else []
+    proposer = found["proposer_name"] or f"member {header['batch_proposer']}"
     say_fields(
         [
             ("block", header["height"]),
             ("hash", header["hash"]),
             ("previous", header["previous_hash"]),
             ("time", utc(header["time_ms"])),
-            ("proposer", f"{found['proposer_name'] or '-'}, view {header['batch_view']}"),
-            ("sealed by", signers),
+            (
+                "proposer",
+                f"{proposer}, view {header['batch_view']}",
+            ),
+            ("sealed by", ", ".join(signers) or "nobody: it is the genesis"),
             ("state root", header["state_root"]),
             ("gas used", header["gas_used"]),
             ("transactions", header["transaction_count"]),
@@ -109,13 +115,23 @@ def tx(
     with connect(url, genesis) as client:
         found = client.transaction(transaction_id)
         if receipt is not None:
-            receipt.write_text(client.proof(transaction_id).to_json())
+            receipt.write_text(_receipt_text(client, transaction_id, checked=genesis is not None))
     if as_json:
         say_json(found)
     else:
         _show_transaction(found)
     if receipt is not None and not as_json:
-        say(f"receipt written: {receipt}   check it with: quorate verify {receipt} --genesis FILE")
+        say(f"receipt written: {short(receipt)}   check it with: quorate verify {short(receipt)} --genesis FILE")
+
+
+def _receipt_text(client: Client, transaction_id: str, *, checked: bool) -> str:
+    """The one-file receipt: proven where there is a genesis, else as the node gives it."""
+    from ledger.proofs import TransactionProof
+
+    if checked:
+        return client.proof(transaction_id).to_json()
+    found = client.get(f"/v1/transactions/{transaction_id}/receipt")
+    return TransactionProof.from_json(json.dumps(found)).to_json()
 
 
 def _show_transaction(found: dict[str, Any]) -> None:

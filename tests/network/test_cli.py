@@ -243,7 +243,7 @@ def test_words_of_the_wrong_type_are_refused(kind: str, word: str, complaint: st
 
 
 def test_too_few_words_show_the_whole_signature() -> None:
-    with pytest.raises(UserError, match=r"transfer\(to: str, amount: int\) takes 2 arguments, 1 were given"):
+    with pytest.raises(UserError, match=r"transfer\(to: str, amount: int\): number of arguments expected: 2, found: 1"):
         read_arguments("transfer", [("to", "str"), ("amount", "int")], ["ann"])
 
 

@@ -77,6 +77,12 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "net").exists()
 
 
+def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(TestnetError, match="too long a path for the sockets of the nodes in it: choose a shorter one"):
+        make_testnet(tmp_path / ("n" * 100), time_ms=TIME_MS, base_port=None)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_ports_stay_ports() -> None:
     assert len(set(free_ports(8))) == 8
     with pytest.raises(TestnetError, match="between 1 and 65535"):

@@ -1,0 +1,174 @@
+"""The command line against a real node: contracts deployed, called, asked, and what they did looked at and proven."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from network.testnet import Testnet, make_testnet
+
+TOKEN = Path(__file__).parents[2] / "contracts" / "examples" / "token.py"
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Shell:
+    """Types commands, each in a process of its own, with the network's address and an account's key at hand."""
+
+    def __init__(self, network: Testnet) -> None:
+        self.network = network
+        self.directory = network.directory
+
+    def __call__(self, *words: object, key: str = "admin", genesis: bool = False) -> Result:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("QUORATE")}
+        environment["QUORATE_URL"] = self.network.urls[0]
+        environment["QUORATE_KEY"] = str(self.network.account_key_path(key))
+        if genesis:
+            environment["QUORATE_GENESIS"] = str(self.network.genesis_path)
+        ended = subprocess.run(
+            [sys.executable, "-m", "network.cli", *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+        assert "Traceback" not in ended.stderr, ended.stderr
+        return Result(ended.returncode, ended.stdout, ended.stderr)
+
+    def address(self, name: str) -> str:
+        return self("keys", "show", self.network.account_key_path(name), "--address").out.strip()
+
+
+@pytest.fixture(scope="module")
+def quorate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A network of one validator with a token deployed."""
+    directory = tmp_path_factory.mktemp("cli") / "net"
+    accounts = {"admin": ("admin",), "ann": ("writer",)}
+    make_testnet(directory, time_ms=1_700_000_000_000, validators=1, base_port=None, accounts=accounts)
+    with Testnet(directory) as network:
+        network.start()
+        network.wait_ready()
+        shell = Shell(network)
+        deployed = shell("deploy", TOKEN, "Acme", "ACM", "1000")
+        assert deployed.code == 0, deployed.err
+        yield shell
+
+
+def test_a_call_is_sealed_proven_and_seen_by_a_view(quorate: Shell) -> None:
+    ann = quorate.address("ann")
+    before = int(quorate("view", "token", "balance_of", ann).out)
+    sent = quorate("call", "token", "transfer", ann, "25", "--json", genesis=True)
+    assert (sent.code, sent.json["code"], sent.json["proven"]) == (0, "ok", True)
+    assert sent.json["events"][0]["fields"]["amount"] == 25
+    assert int(quorate("view", "token", "balance_of", ann).out) == before + 25
+
+
+def test_a_transaction_is_looked_up_kept_and_verified(quorate: Shell, tmp_path: Path) -> None:
+    sent = quorate("call", "token", "transfer", "somebody", "1", "--json").json
+    receipt = tmp_path / "receipt.json"
+    found = quorate("tx", sent["id"], "--receipt", receipt)
+    assert found.code == 0
+    assert "token.transfer" in found.out
+    assert f"receipt written: {receipt}" in found.out
+    verified = quorate("verify", receipt, "--genesis", quorate.network.genesis_path)
+    assert verified.out.startswith(f"valid: this transaction took place at block {sent['height']}, sealed by 1 of 1")
+    assert quorate("tx", sent["id"], "--receipt", receipt).code == 1  # a receipt is never replaced
+
+
+def test_a_block_names_its_transactions(quorate: Shell) -> None:
+    sent = quorate("call", "token", "transfer", "somebody", "1", "--json").json
+    for name in (sent["height"], sent["block_hash"]):
+        found = quorate("block", name, genesis=True)
+        assert found.code == 0
+        assert f"{sent['id']}  ok  token.transfer" in found.out
+        assert "sealed by     validator-1" in found.out
+    assert quorate("block", "latest", "--json").json["header"]["height"] >= sent["height"]
+
+
+def test_status_says_where_the_node_stands(quorate: Shell) -> None:
+    status = quorate("status", "--json").json
+    assert (status["name"], status["halted"]) == ("validator-1", "")
+    assert f"chain {status['chain_id']}" in quorate("status").out
+
+
+def test_a_failed_call_says_why_and_ends_with_one(quorate: Shell) -> None:
+    failed = quorate("call", "token", "transfer", "somebody", "100000", key="ann")
+    assert failed.code == 1
+    assert "outcome      failed: insufficient balance (token, line " in failed.out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("call", "tokem", "transfer"), "unknown_contract: no contract is named 'tokem'"),
+        (("call", "token", "transfre"), "token has no call 'transfre'; it has: approve, burn, mint"),
+        (("call", "token", "balance_of", "x"), "token has no call 'balance_of'"),
+        (("call", "token", "transfer", "x"), "number of arguments expected: 2, found: 1"),
+        (("call", "token", "transfer", "x", "much"), "argument 'amount' of transfer(to: str, amount: int): 'much'"),
+        (("view", "token", "transfer", "x", "1"), "token has no view 'transfer'"),
+        (("block", "999999"), "unknown_block"),
+        (("tx", "ab" * 32), "unknown_transaction"),
+        (("deploy", "none.py"), "none.py: No such file or directory"),
+        (("deploy", __file__), "the contract would be refused, nothing was sent:"),
+    ],
+)
+def test_a_mistake_is_met_with_one_line_of_advice(quorate: Shell, words: tuple[str, ...], complaint: str) -> None:
+    result = quorate(*words)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("quorate: ")
+    assert complaint in result.err
+
+
+def test_a_stranger_is_turned_away(quorate: Shell, tmp_path: Path) -> None:
+    key = tmp_path / "stranger.pem"
+    assert quorate("keys", "new", key).code == 0
+    refused = quorate("call", "token", "transfer", "x", "1", "--key", key)
+    assert refused.code == 1
+    assert "is no account of this network" in refused.err
+
+
+def test_a_key_of_the_wrong_network_is_no_matter_but_its_genesis_is(quorate: Shell, tmp_path: Path) -> None:
+    make_testnet(tmp_path / "other", time_ms=1, validators=1, base_port=None)
+    other = tmp_path / "other" / "genesis.json"
+    refused = quorate("call", "token", "transfer", "x", "1", "--genesis", other)
+    assert refused.code == 1
+    assert "the node is on chain" in refused.err
+
+
+def test_a_second_node_in_the_same_directory_is_refused(quorate: Shell) -> None:
+    second = quorate("start", quorate.network.nodes[0].directory)
+    assert second.code == 2
+    assert "is running with the data directory" in second.err
+
+
+def test_a_taken_port_is_named(quorate: Shell, tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=1, validators=1, base_port=None)
+    settings = tmp_path / "net" / "node-1" / "node.toml"
+    mine = Testnet(tmp_path / "net").nodes[0].config
+    taken = quorate.network.nodes[0].config
+    for old, new in (
+        (mine.peer.listen, taken.peer.listen),
+        (f"port = {mine.gateway.port}", f"port = {taken.gateway.port}"),
+    ):
+        text = settings.read_text()
+        settings.write_text(text.replace(old, new))
+        result = quorate("start", tmp_path / "net" / "node-1")
+        settings.write_text(text)
+        assert result.code == 2
+        assert new.rpartition(":")[2].removeprefix("port = ") in result.err
