@@ -1,5 +1,6 @@
 """The nouns of the ledger, frozen, each checked when it is decoded: no invalid shape can exist.
 
+Those that come by the thousand are hidden from the cycle collector (`gc=False`): frozen values form no cycles.
 All are msgpack arrays in field order (`ledger.codec`). Bytes inside; hex belongs to the edge. What these
 values *mean* together (roots, seals, proofs) is in the modules beside this one.
 """
@@ -41,7 +42,7 @@ class Struct(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 # ── transactions ──────────────────────────────────────────────────────────────────────────────────
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """One contract call. `args` is the canonical encoding of the list of arguments."""
 
     contract: Annotated[str, Meta(min_length=1, max_length=63)]
@@ -49,7 +50,7 @@ class Call(Struct, frozen=True):
     args: bytes
 
 
-class TransactionBody(Struct, frozen=True):
+class TransactionBody(Struct, frozen=True, gc=False):
     """What a client signs. Calls succeed or fail together; `salt` makes equal intents distinct."""
 
     chain_id: Hash
@@ -60,7 +61,7 @@ class TransactionBody(Struct, frozen=True):
     salt: Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
-class Transaction(Struct, frozen=True):
+class Transaction(Struct, frozen=True, gc=False):
     """A signed transaction. Its id names the body, its hash these exact bytes."""
 
     body: TransactionBody
@@ -79,7 +80,7 @@ def body_bytes(raw_transaction: bytes) -> bytes:
 # ── batches, headers, receipts ────────────────────────────────────────────────────────────────────
 
 
-class Batch(Struct, frozen=True):
+class Batch(Struct, frozen=True, gc=False):
     """What PBFT orders. `view` and `proposer` are those of the first proposal; a re-proposal keeps them."""
 
     epoch: Count
@@ -95,7 +96,7 @@ class Batch(Struct, frozen=True):
         return hashing.batch_digest(self.encode())
 
 
-class Header(Struct, frozen=True):
+class Header(Struct, frozen=True, gc=False):
     """Everything in it follows from the ordered batches; a quorum of CHECKPOINTs over its hash seals it.
 
     `time_ms` is the larger of the batch's timestamp and the parent's time plus one. `transactions_root` is
@@ -124,7 +125,7 @@ class Header(Struct, frozen=True):
         return hashing.header_hash(self.encode())
 
 
-class LogEntry(Struct, frozen=True):
+class LogEntry(Struct, frozen=True, gc=False):
     """An event that a contract emitted. `fields` encodes a map from field name to value."""
 
     contract: str
@@ -132,7 +133,7 @@ class LogEntry(Struct, frozen=True):
     fields: bytes
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """The outcome of one transaction. `code` is "ok" or a stable error code; never a host's error text.
 
     `results` holds the encoded return value of every call (empty unless ok). `line` is the contract's
@@ -192,7 +193,7 @@ class ValidatorSet(Struct, frozen=True, dict=True):
         return None
 
 
-class Checkpoint(Struct, frozen=True):
+class Checkpoint(Struct, frozen=True, gc=False):
     """The body of a CHECKPOINT vote: "I executed height h of this epoch and got this header". It has no view."""
 
     epoch: Count
@@ -201,14 +202,14 @@ class Checkpoint(Struct, frozen=True):
     header_hash: Hash
 
 
-class SealSignature(Struct, frozen=True):
+class SealSignature(Struct, frozen=True, gc=False):
     """One member's CHECKPOINT signature."""
 
     member: MemberIndex
     signature: Signature
 
 
-class Seal(Struct, frozen=True):
+class Seal(Struct, frozen=True, gc=False):
     """A quorum of CHECKPOINT signatures over one header, by ascending distinct member index."""
 
     epoch: Count
@@ -217,7 +218,7 @@ class Seal(Struct, frozen=True):
     signatures: tuple[SealSignature, ...]
 
 
-class Block(Struct, frozen=True):
+class Block(Struct, frozen=True, gc=False):
     """A block as stored and sent: `transactions` are the hashes that were executed, in order."""
 
     header: Header
@@ -270,7 +271,7 @@ class Genesis(Struct, frozen=True, dict=True):
 # ── a block with all that belongs to it ───────────────────────────────────────────────────────────
 
 
-class BlockRecord(Struct, frozen=True):
+class BlockRecord(Struct, frozen=True, gc=False):
     """A block as it is stored, synced and streamed: with its signed transactions, receipts and, once sealed, its seal.
 
     `bodies` and `receipts` are raw canonical bytes in execution order, as many as `block.transactions`.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import shutil
 from pathlib import Path
@@ -41,7 +40,7 @@ from network.api import (
     ViewOutcome,
 )
 from network.ipc import Connection, RemoteError, Server
-from network.lifeline import StopSignal, run, set_up_logging
+from network.lifeline import StopSignal, run, set_up_logging, settle_memory
 
 log = logging.getLogger("quorate.executor")
 
@@ -125,8 +124,7 @@ async def serve(socket_path: Path, state_path: Path, genesis_path: Path) -> int:
     server = Server(socket_path, ExecutorService(engine, protections, forget).handle)
     await server.start()
     log.info("serving at height %d, protections: %s", engine.height, ", ".join(protections) or "none")
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
     forgotten = asyncio.create_task(forget.wait())
     await asyncio.wait((stop, forgotten), return_when=asyncio.FIRST_COMPLETED)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 from pathlib import Path
 
 from network.config import read_config
 from network.gateway import GatewaySettings, create_app, serve
-from network.lifeline import StopSignal, run, set_up_logging
+from network.lifeline import StopSignal, run, set_up_logging, settle_memory
 from network.paths import NodePaths
 from network.proxies import ExecutorProxy, ValidatorProxy
 from network.supervisor import EXIT_UNFIT
@@ -32,8 +31,7 @@ async def serve_gateway(config_path: Path) -> int:
     app = create_app(validator, executor, settings)
     await validator.start()
     await executor.start()
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     serving = asyncio.create_task(serve(app, config.gateway.host, config.gateway.port, handle_signals=False))
     stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
     await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)

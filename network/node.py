@@ -7,7 +7,6 @@ about it, and returns an exit code. It assembles and decides nothing.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -24,7 +23,7 @@ from ledger.lock import DirectoryLock
 from ledger.types import Genesis
 from network.api import NodeUnavailable
 from network.config import NodeConfig
-from network.lifeline import StopSignal, set_up_logging
+from network.lifeline import StopSignal, set_up_logging, settle_memory
 from network.lifeline import run as run_loop
 from network.links import LinkError
 from network.paths import NodePaths
@@ -64,8 +63,7 @@ async def _run(config: NodeConfig) -> int:
         await gateway.start()
     try:
         await node.start()
-        gc.collect()
-        gc.freeze()
+        settle_memory()
         return await _until_something_ends(node, stop, [child for child in (executor, gateway) if child])
     finally:
         if gateway is not None:
