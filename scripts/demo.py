@@ -68,12 +68,12 @@ class Tip(NamedTuple):
 # ── the story ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell(directory: Path, *, stay: bool) -> None:
+def tell(directory: Path, *, files_max: int, stay: bool) -> None:
     """Everything, in order. Raises `DemoFailed` or `TestnetError` at the first thing that does not hold."""
     genesis = make_network(directory)
     with Testnet(directory) as network:
         network.start()
-        files, twins = real_files()  # while the validators start
+        files, twins = real_files(files_max)  # while the validators start
         network.wait_ready()
         done(f"four validators run, three processes each: {', '.join(network.urls)}")
         key = admin_key(network)
@@ -105,12 +105,15 @@ def make_network(directory: Path) -> Genesis:
     return make_testnet(directory, time_ms=time_ms, validators=VALIDATORS, base_port=base_port, network="demo")
 
 
-def real_files() -> tuple[list[RealFile], int]:
-    """The standard library's files, each content once, and how many were the twin of another."""
+def real_files(files_max: int) -> tuple[list[RealFile], int]:
+    """The standard library's files, each content once, and how many were the twin of another.
+
+    Where the installation has few sources (some distributions leave parts out), compiled files count too.
+    """
     root = Path(sysconfig.get_path("stdlib"))
     paths = [path for path in sorted(root.rglob("*")) if "site-packages" not in path.parts and path.is_file()]
     sources = [path for path in paths if "__pycache__" not in path.parts]
-    chosen = (sources if len(sources) >= FILES_MIN else paths)[:FILES_MAX]
+    chosen = (sources if len(sources) >= FILES_MIN else paths)[:files_max]
     found: dict[str, RealFile] = {}
     for path in chosen:
         with path.open("rb") as file:
@@ -384,11 +387,16 @@ def main() -> int:
     """0 only if every step held."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--exit", action="store_true", help="stop by itself at the end")
+    parser.add_argument("--files", type=int, default=FILES_MAX, help=f"notarise at most so many ({FILES_MAX})")
+    parser.add_argument("--directory", type=Path, help="where to make the network; it must be new or empty (.demo)")
     words = parser.parse_args()
+    if words.files <= KEPT_BACK:
+        parser.error(f"--files must be above {KEPT_BACK}: so many are kept for the time without a primary")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console.print("[bold]Quorate[/]: four validators, one ledger")
     try:
-        tell(fresh_directory("demo", VALIDATORS), stay=not words.exit)
+        directory = words.directory or fresh_directory("demo", VALIDATORS)
+        tell(directory, files_max=words.files, stay=not words.exit)
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 0 if not words.exit else 130

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,7 +120,7 @@ def test_killing_takes_the_whole_node(tmp_path: Path) -> None:
         assert set(before) == {"validator", "executor", "gateway"}
         node.kill()
         assert node.processes() == {}
-        assert not any(Path(f"/proc/{pid}/cmdline").exists() and _alive(pid) for pid in before.values())
+        assert not any(_alive(pid) for pid in before.values())
         node.start()
         network.wait_ready()
         assert node.stop() == 0
@@ -125,4 +128,25 @@ def test_killing_takes_the_whole_node(tmp_path: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_nodes_end_when_whoever_started_them_is_killed(tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom network.testnet import Testnet\n"
+        "network = Testnet(Path(sys.argv[1]))\nnetwork.start()\nnetwork.wait_ready()\n"
+        "print(*network.nodes[0].processes().values(), flush=True)\ntime.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "net")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        pids = [int(word) for word in starter.stdout.readline().split()]
+        assert len(pids) == 3
+        starter.kill()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a node outlived whoever started it"
+        time.sleep(0.05)
