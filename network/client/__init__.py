@@ -18,7 +18,7 @@ from network.client.errors import (
     Unavailable,
     Undecided,
 )
-from network.client.messages import Event, Outcome
+from network.client.messages import Event, Outcome, StateValue
 from network.client.sync import Client
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Outcome",
     "ProofInvalid",
     "Rejected",
+    "StateValue",
     "TransactionFailed",
     "Unavailable",
     "Undecided",

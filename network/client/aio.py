@@ -15,7 +15,7 @@ from ledger.types import BlockRecord, Genesis
 from network.client import web
 from network.client.core import GAS_LIMIT, CallLike, Core, Flow
 from network.client.errors import Rejected
-from network.client.messages import Ask, Event, Outcome, Pause, Reply
+from network.client.messages import Ask, Event, Outcome, Pause, Reply, StateValue
 from network.client.sse import EventReader
 
 T = TypeVar("T")
@@ -109,6 +109,10 @@ class AsyncClient:
     ) -> Any:
         """What a view returns (unproven)."""
         return await self._run(self._core.view(contract, method, args, height=height, sender=sender))
+
+    async def state(self, contract: str, variable: str, *key: Any, height: int | None = None) -> StateValue:
+        """A state value, or its absence; proven where there is a genesis."""
+        return await self._run(self._core.state(contract, variable, key, height))
 
     async def transaction(self, transaction_id: bytes | str) -> dict[str, Any]:
         """A transaction as a node knows it (unproven)."""

@@ -12,31 +12,36 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
-from ledger import blocks, codec, seals
+from ledger import codec
 from ledger.crypto import SigningKey
-from ledger.errors import LedgerError
-from ledger.proofs import TransactionProof, verify_transaction_proof
+from ledger.proofs import TransactionProof
 from ledger.transactions import identify, sign_transaction
 from ledger.types import BlockRecord, Call, Genesis
 from network import present
-from network.client.errors import (
-    NotConfigured,
-    ProofInvalid,
-    Rejected,
-    TransactionFailed,
-    Unavailable,
-    Undecided,
+from network.client.answers import (
+    Json,
+    expect_success,
+    is_gateway_error,
+    may_retry,
+    note_results,
+    outcome_of,
+    read_json,
+    reason_of,
+    refused_or_unavailable,
+    rejection,
 )
-from network.client.messages import Answer, Ask, NoAnswer, Outcome, Pause, Reply, Step, read_outcome
+from network.client.checks import checked_block, checked_header, checked_proof, checked_state, segment
+from network.client.errors import NotConfigured, ProofInvalid, Rejected, TransactionFailed, Unavailable, Undecided
+from network.client.messages import Answer, Ask, NoAnswer, Outcome, Pause, Reply, StateValue, Step, read_outcome
 from network.client.nodes import Nodes
 from network.json_values import from_json, to_json
 
 T = TypeVar("T")
 Flow = Generator[Step, Reply, T]
-Json = dict[str, Any]
 
 GAS_LIMIT = 10_000_000
 READ_TIMEOUT_S = 10.0
@@ -46,7 +51,6 @@ PAUSE_MAX_S = 1.0
 HEIGHT_AGE_MAX_S = 5.0  # how old a height may be for choosing valid_until
 MANY_TRANSACTIONS_MAX = 500  # in one request
 MANY_BYTES_MAX = 2 << 20
-RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 SAME_EVERYWHERE = frozenset({"malformed", "too_large", "wrong_chain", "bad_signature", "gas_limit"})
 SALT_BYTES = 16
 
@@ -312,6 +316,20 @@ class Core:
         answer = yield from self.get("/v1/view", **params, height=height, sender=sender, min_height=self.fresh())
         return from_json(answer["value"])
 
+    def state(self, contract: str, variable: str, key: Sequence[Any], height: int | None) -> Flow[StateValue]:
+        """A state value, or its absence: proven against a sealed state root where there is a genesis."""
+        path = "/".join(quote(segment(part), safe="") for part in (contract, variable, *key))
+        answer = yield from self.get(f"/v1/state/{path}", height=height, min_height=self.fresh())
+        root = None
+        if self.genesis is not None:
+            at = answer.get("height")
+            if type(at) is not int or (height is not None and at != height):
+                raise ProofInvalid(f"the node answered for height {at}")
+            params = {"format": "light", "min_height": str(at)}
+            block = yield from self.exchange(f"/v1/blocks/{at}", params=params)
+            root = checked_header(block.body, at, self.genesis)
+        return checked_state(answer, contract, variable, key, root)
+
     def transaction(self, transaction_id: bytes | str) -> Flow[Json]:
         """A transaction as a node knows it (unproven; `proof` proves it)."""
         name = as_bytes(transaction_id).hex()
@@ -333,136 +351,6 @@ class Core:
         answer = yield from self.get("/v1/blocks", before=before, limit=limit, min_height=self.fresh())
         found: list[Json] = answer["blocks"]
         return found
-
-
-# ── reading answers ───────────────────────────────────────────────────────────────────────────────
-
-
-def may_retry(answer: Answer) -> bool:
-    """Whether another node, or this one a moment later, may well answer otherwise."""
-    return answer.status in RETRY_STATUSES or (answer.status == 409 and b"height_not_reached" in answer.body)
-
-
-def is_gateway_error(reply: Reply) -> bool:
-    """Answers after which the transaction may have been taken all the same."""
-    return isinstance(reply, Answer) and reply.status in (500, 502, 504)
-
-
-def reason_of(reply: Reply) -> str:
-    """Why a request did not succeed, in a few words."""
-    if isinstance(reply, NoAnswer):
-        return reply.reason
-    if isinstance(reply, Answer):
-        return str(rejection(reply))
-    return "no reply"
-
-
-def rejection(answer: Answer) -> Rejected:
-    """A problem as an exception."""
-    try:
-        problem = json.loads(answer.body)
-        return Rejected(str(problem["code"]), str(problem["detail"]), answer.status, problem)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return Rejected("not_quorate", f"HTTP status {answer.status}, and no problem that says why", answer.status)
-
-
-def refused_or_unavailable(reply: Reply, attempts: list[str]) -> Rejected | Unavailable:
-    """When the time is over: a node that said "busy" refused, one that said nothing was not there."""
-    if isinstance(reply, Answer) and reply.status in (429, 503):
-        return rejection(reply)
-    return Unavailable(attempts)
-
-
-def expect_success(answer: Answer) -> Answer:
-    """The answer, if it is one of success. Raises `Rejected`."""
-    if answer.status in (200, 202):
-        return answer
-    raise rejection(answer)
-
-
-def read_json(answer: Answer) -> Json:
-    """The answer's JSON object. Raises `ProofInvalid` where it is none: this is no node of ours."""
-    try:
-        found = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ProofInvalid("a node's answer is not a JSON object")
-    return found
-
-
-def outcome_of(answer: Answer) -> Outcome:
-    """The outcome in a submission's answer."""
-    return outcome_in(read_json(answer))
-
-
-def outcome_in(found: Json) -> Outcome:
-    """The outcome in one result. Raises `ProofInvalid` where it has not the shape of one."""
-    try:
-        return read_outcome(found)
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise ProofInvalid("a node's answer is not the outcome of a transaction") from None
-
-
-def note_results(results: list[Outcome | Rejected], open_: list[int], answer: Json, *, wait: bool) -> list[int]:
-    """Write one request's results to their places; the places that must be sent again."""
-    found = answer.get("results")
-    if not isinstance(found, list) or len(found) != len(open_):
-        raise ProofInvalid("a node's answer has another number of results than transactions were sent")
-    again = []
-    for place, item in zip(open_, found, strict=True):
-        if "code" in item:
-            results[place] = Rejected(item["code"], item.get("detail", ""), item.get("status", 0), item)
-            if item["code"] in ("busy", "too_many_requests", "node_unavailable"):
-                again.append(place)
-            continue
-        results[place] = outcome = outcome_in(item)
-        if wait and not outcome.sealed:
-            again.append(place)
-    return again
-
-
-# ── checking ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def checked_proof(text: bytes, transaction_id: bytes, genesis: Genesis) -> TransactionProof:
-    """A receipt file, verified, and about this transaction. Raises `ProofInvalid`."""
-    try:
-        proof = TransactionProof.from_json(text)
-        found = verify_transaction_proof(proof, genesis)
-    except LedgerError as error:
-        raise ProofInvalid(f"the proof of {transaction_id.hex()} does not hold: {error}") from None
-    if found.receipt.transaction_id != transaction_id:
-        raise ProofInvalid(f"the proof is of {found.receipt.transaction_id.hex()}, asked was {transaction_id.hex()}")
-    return proof
-
-
-def checked_block(data: bytes, name: str, genesis: Genesis | None) -> BlockRecord:
-    """A block record whose parts belong together and that is the one asked for. Raises `ProofInvalid`."""
-    try:
-        record = codec.decode(data, BlockRecord)
-        blocks.check_record(record)
-        header = record.block.header
-        if name not in (str(header.height), header.hash.hex()):
-            raise ProofInvalid(f"the node gave block {header.height}, asked was {name}")
-        if genesis is not None:
-            _check_seal(record, genesis)
-    except LedgerError as error:
-        raise ProofInvalid(f"block {name} does not hold: {error}") from None
-    return record
-
-
-def _check_seal(record: BlockRecord, genesis: Genesis) -> None:
-    header = record.block.header
-    if header.chain_id != genesis.chain_id:
-        raise ProofInvalid(f"block {header.height} is of chain {header.chain_id.hex()}, not of this genesis")
-    if header.height == blocks.GENESIS_HEIGHT:
-        if header != blocks.genesis_header(genesis, header.state_root):
-            raise ProofInvalid("block 0 is not the one that this genesis makes")
-        return
-    if record.seal is None:
-        raise ProofInvalid(f"block {header.height} came without a seal")
-    seals.verify_sealed_header(header, record.seal, genesis.validators)
 
 
 # ── small things ──────────────────────────────────────────────────────────────────────────────────

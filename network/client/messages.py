@@ -64,6 +64,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class StateValue:
+    """A contract's state value at a sealed height. `present` tells an absent value from a stored None."""
+
+    value: Any
+    present: bool
+    height: int
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A transaction as far as it got. Pending: only `transaction_id` and `state` mean something.
 

@@ -15,7 +15,7 @@ from ledger.types import BlockRecord, Genesis
 from network.client import web
 from network.client.core import GAS_LIMIT, CallLike, Core, Flow
 from network.client.errors import Rejected
-from network.client.messages import Ask, Event, Outcome, Pause, Reply
+from network.client.messages import Ask, Event, Outcome, Pause, Reply, StateValue
 from network.client.sse import EventReader
 
 T = TypeVar("T")
@@ -113,6 +113,10 @@ class Client:
     def view(self, contract: str, method: str, *args: Any, height: int | None = None, sender: str | None = None) -> Any:
         """What a view returns (unproven)."""
         return self._run(self._core.view(contract, method, args, height=height, sender=sender))
+
+    def state(self, contract: str, variable: str, *key: Any, height: int | None = None) -> StateValue:
+        """A state value, or its absence; proven where there is a genesis."""
+        return self._run(self._core.state(contract, variable, key, height))
 
     def transaction(self, transaction_id: bytes | str) -> dict[str, Any]:
         """A transaction as a node knows it (unproven)."""

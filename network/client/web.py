@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from network.client.core import rejection
+from network.client.answers import rejection
 from network.client.errors import Rejected
 from network.client.messages import Answer, Ask, NoAnswer
 from network.client.sse import EventReader

@@ -65,15 +65,19 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
     async def get_block(
         block: Annotated[str, Path(description="A height, or a block's hash.")],
         accept: Annotated[
-            str, Query(alias="format", description='"json", or "raw" for the canonical bytes of the block record.')
+            str,
+            Query(
+                alias="format",
+                description='"json"; "raw" for the record\'s own bytes; "light" for these without bodies and receipts.',
+            ),
         ] = "json",
         min_height: MinHeight = None,
     ) -> Response:
         await services.reach(min_height)
-        if accept not in ("json", "raw"):
-            raise Problem("bad_parameter", f"format is {accept[:40]!r}; it is json or raw")
-        record = await _find_block(services, block)
-        if accept == "raw":
+        if accept not in ("json", "raw", "light"):
+            raise Problem("bad_parameter", f"format is {accept[:40]!r}; it is json, raw or light")
+        record = await _find_block(services, block, light=accept == "light")
+        if accept != "json":
             return Response(codec.encode(record), media_type=BLOCK_TYPE)
         validators = present.signers_of(record.block.header, await services.validators())
         return services.answer(present.block(record, validators))
@@ -88,15 +92,15 @@ async def _light_blocks(services: Services, first: int, last: int) -> list[Block
     return blocks
 
 
-async def _find_block(services: Services, name: str) -> BlockRecord:
+async def _find_block(services: Services, name: str, *, light: bool) -> BlockRecord:
     if len(name) == 64:
         record = await services.validator.block_by_hash(hex_32("the block's hash", name))
         if record is None:
             raise Problem("unknown_block", f"this node has no sealed block with the hash {name}")
-        return record
+        return BlockRecord(record.block, (), (), record.seal) if light else record
     if not (name.isascii() and name.isdigit()) or len(name) > 16 or int(name) > HEIGHT_MAX:
         raise Problem("bad_parameter", f"{name[:80]!r} is neither a height nor a block's hash of 64 hexadecimal digits")
-    records = await services.validator.blocks(int(name), int(name))
+    records = await services.validator.blocks(int(name), int(name), light)
     if not records:
         raise Problem("unknown_block", f"no sealed block at height {name}; the highest is {services.feed.height}")
     return records[0]
@@ -134,7 +138,7 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
         found = await _find_transaction(services, name, 0.0)
         if found.state != "sealed":
             raise Problem("not_sealed", "the transaction waits for a block; its receipt exists once that is sealed")
-        record = (await services.validator.blocks(found.height, found.height))[0]
+        record = await _record_of(services, found, light=False)
         return Response(
             make_proof_json(record, found.index),
             headers={"content-disposition": f'attachment; filename="receipt-{name.hex()[:16]}.json"'},
@@ -161,11 +165,19 @@ async def _find_transaction(services: Services, transaction_id: bytes, wait_s: f
 
 def _pending(found: TransactionRecord, detail: str) -> dict[str, Any]:
     shown = present.transaction(found.raw)
+    detail = detail.replace("{id}", shown["id"])
     return {"id": shown["id"], "state": "pending", "detail": detail, "transaction": shown}
 
 
+async def _record_of(services: Services, found: TransactionRecord, *, light: bool) -> BlockRecord:
+    records = await services.validator.blocks(found.height, found.height, light)
+    if not records:
+        raise Problem("busy", f"block {found.height} is not at hand; try again, or ask another node")
+    return records[0]
+
+
 async def _sealed(services: Services, found: TransactionRecord, *, with_proof: bool) -> dict[str, Any]:
-    record = (await services.validator.blocks(found.height, found.height, light=not with_proof))[0]
+    record = await _record_of(services, found, light=not with_proof)
     validators = present.signers_of(record.block.header, await services.validators())
     shown = present.transaction(found.raw)
     answer = {

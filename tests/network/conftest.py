@@ -13,6 +13,7 @@ from collections import Counter
 import httpx
 import pytest
 
+from contracts.keys import state_key
 from ledger import blocks, codec, hashing, seals, transactions
 from ledger.crypto import SigningKey
 from ledger.types import (
@@ -111,6 +112,7 @@ class FakeNode:
         self.calls: Counter[str] = Counter()
         self.batches: list[int] = []
         self.view_code = ""
+        self.state = None
         self._queues: list[asyncio.Queue[BlockRecord | None]] = []
         self._salts = itertools.count(1)
         self.validator = FakeValidator(self)
@@ -141,13 +143,17 @@ class FakeNode:
         parent = self.records[-1].block.header
         batch = Batch(0, parent.height + 1, 0, 0, parent.time_ms + 250, hashes)
         receipts = tuple(self._execute(raw, batch.height, index) for index, raw in enumerate(bodies))
+        state_root = hashing.tagged("test.state")(bytes((receipts and receipts[-1]) or b""))
+        if self.state is not None:
+            entries = {state_key("registry", "entries", (k,)): codec.encode(v) for k, v in self.entries.items()}
+            state_root = self.state.commit(batch.height, entries)
         header = blocks.next_header(
             parent,
             batch,
             executed=hashes,
             transactions_root=blocks.transactions_root(hashes),
             receipts_root=blocks.receipts_root(receipts),
-            state_root=hashing.tagged("test.state")(bytes((receipts and receipts[-1]) or b"")),
+            state_root=state_root,
             gas_used=1000 * len(bodies),
             validators_hash=self.genesis.validators.hash,
             next_validators_hash=self.genesis.validators.hash,
@@ -377,10 +383,19 @@ class FakeExecutor:
         self._check("state")
         self._node.calls[f"path {codec.decode(path)!r}"] += 1
         variable, *keys = codec.decode(path)
+        if self._node.state is not None:
+            return self._proven(state_key(contract, variable, tuple(keys)), height)
         value = self._node.entries.get(keys[0]) if variable == "entries" else None
         at = self._node.height if height is None else height
         encoded = b"" if value is None else codec.encode(value)
         return StateAnswer(path, value is not None, encoded, b"proof", at, bytes(32))
+
+    def _proven(self, place, height):
+        """From a real state, with a real proof."""
+        state = self._node.state
+        at = state.height if height is None else height
+        value = state.get(place, at)
+        return StateAnswer(place, value is not None, value or b"", state.prove(place, at), at, state.root_at(at))
 
     async def known_senders(self, public_keys):
         self._check("known_senders")

@@ -11,6 +11,7 @@ import pytest
 
 from ledger import codec
 from ledger.proofs import TransactionProof, prove_transaction, verify_transaction_proof
+from ledger.state import State
 from ledger.transactions import identify, read_transaction
 from network.client import (
     AsyncClient,
@@ -404,6 +405,55 @@ async def test_a_block_that_was_tampered_with(node):
 
 def _replaced(struct, **changes):
     return type(struct)(**{name: getattr(struct, name) for name in type(struct).__struct_fields__} | changes)
+
+
+@pytest.fixture
+def state(node, tmp_path):
+    """The node keeps its entries in a real state, with real proofs."""
+    with contextlib.closing(State.open(tmp_path / "state")) as found:
+        node.state = found
+        found.commit(0, {})
+        yield found
+
+
+async def test_a_state_value_and_an_absence_are_proven(client, node, state):
+    await client.call("registry", "register", "a/b")
+    found = await client.state("registry", "entries", "a/b")
+    assert (found.value, found.present, found.height, found.proven) == (node.alice.public_key.hex(), True, 1, True)
+    absent = await client.state("registry", "entries", "zz", height=1)
+    assert (absent.value, absent.present, absent.proven) == (None, False, True)
+
+
+async def test_without_a_genesis_a_state_value_is_labelled_unproven(url, node, state):
+    node.seal()
+    async with AsyncClient([url]) as client:
+        assert (await client.state("registry", "entries", "zz")).proven is False
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"encoded": codec.encode("somebody else").hex()},
+        {"present": False, "encoded": ""},
+        {"proof": ""},
+        {"height": 0},
+        {"height": 7},
+        {"height": "1"},
+        {"encoded": None},
+    ],
+)
+async def test_a_node_that_lies_about_a_state_value(client, node, state, monkeypatch, lie):
+    await client.call("registry", "register", "aa")
+    honest = client._core.get
+
+    def get(path, **params):
+        answer = yield from honest(path, **params)
+        return answer | lie if path.startswith("/v1/state") else answer
+
+    monkeypatch.setattr(client._core, "get", get)
+    monkeypatch.setattr("network.client.core.READ_TIMEOUT_S", 0.2)
+    with pytest.raises((ProofInvalid, Unavailable, Rejected)):
+        await client.state("registry", "entries", "aa")
 
 
 async def test_json_blocks_of_the_api_and_of_the_sdk_are_the_same(client, url):

@@ -69,6 +69,9 @@ async def test_a_block_in_its_own_bytes(gateway, node):
     answer = await gateway.get("/v1/blocks/1?format=raw")
     assert answer.headers["content-type"] == "application/vnd.quorate.block"
     assert codec.decode(answer.content, BlockRecord) == node.records[1]
+    for name in ("1", node.records[1].block.header.hash.hex()):
+        light = codec.decode((await gateway.get(f"/v1/blocks/{name}?format=light")).content, BlockRecord)
+        assert (light.block, light.seal, light.bodies) == (node.records[1].block, node.records[1].seal, ())
 
 
 @pytest.mark.parametrize(
@@ -130,6 +133,7 @@ async def test_a_pending_transaction(gateway, node):
     assert (found["state"], found["transaction"]["id"]) == ("pending", sent["id"])
     waited = await gateway.get(f"/v1/transactions/{sent['id']}?wait=sealed&timeout_s=0.05")
     assert (waited.status_code, waited.json()["state"]) == (202, "pending")
+    assert f"/v1/transactions/{sent['id']}?wait=sealed" in waited.json()["detail"]
     refused(await gateway.get(f"/v1/transactions/{sent['id']}/receipt"), 409, "not_sealed")
 
 
