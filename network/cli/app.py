@@ -16,7 +16,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
-        "quorate testnet net --start", "quorate status", "quorate deploy contracts/examples/token.py --key admin.pem"
+        "quorate testnet net --start",
+        "quorate status",
+        "quorate deploy contracts/examples/registry.py --key net/accounts/admin.pem",
     ),
 )
 SET_UP, USE, LOOK = "Set up and run", "Use contracts", "Look and verify"

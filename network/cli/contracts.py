@@ -13,7 +13,7 @@ from network.cli.arguments import read_arguments
 from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
 from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json
 from network.cli.keyfiles import KeyFile, open_key
-from network.cli.outcomes import outcome_json, outcome_rows
+from network.cli.outcomes import outcome_json, outcome_rows, shown
 
 if TYPE_CHECKING:
     from contracts import Problem
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 
 CHECK_EXAMPLES = examples("quorate check contracts/examples/token.py")
 DEPLOY_EXAMPLES = examples(
-    "quorate deploy contracts/examples/token.py --key net/accounts/admin.pem",
-    "quorate deploy token.py --name acme-token --key admin.pem",
+    "quorate deploy contracts/examples/token.py Acme ACM 1000000 --key net/accounts/admin.pem",
+    "quorate deploy contracts/examples/registry.py --name notary --key admin.pem",
 )
 CALL_EXAMPLES = examples(
     "quorate call token transfer 3d40...0af1 100 --key ann.pem",
     "quorate call system set_account 3d40...0af1 bob '[\"writer\"]' --key admin.pem",
-    "quorate call token adjust --key ann.pem -- -5",
 )
-VIEW_EXAMPLES = examples("quorate view token balance_of 3d40...0af1", "quorate view token total --json")
+VIEW_EXAMPLES = examples("quorate view token balance_of 3d40...0af1", "quorate view token total_supply --json")
 
 Words = Annotated[
     list[str] | None, typer.Argument(help="Arguments, read as the types that the method declares.", show_default=False)
@@ -145,7 +144,7 @@ def view(
     if as_json:
         say_json(to_json(value))
     else:
-        say(value.hex() if isinstance(value, bytes) else str(value))
+        say(value if isinstance(value, str) else value.hex() if isinstance(value, bytes) else shown(value))
 
 
 def _parameters(client: Client, contract: str, method: str, kind: str) -> list[tuple[str, str]]:
