@@ -73,7 +73,8 @@ def make_page(body: bytes, media_type: bytes) -> Page:
 async def send_page(scope: Scope, send: Send, page: Page) -> None:
     """Answer GET or HEAD; a reader that has it already gets 304."""
     if header(scope, b"if-none-match") == page.etag:
-        await send({"type": "http.response.start", "status": 304, "headers": [(b"etag", page.etag)]})
+        headers = [item for item in page.headers if item[0] != b"content-length"]  # the reader keeps these of ours
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
     await send({"type": "http.response.start", "status": 200, "headers": page.headers})

@@ -55,6 +55,8 @@ async def test_a_reader_that_has_a_file_gets_it_no_second_time(gateway):
     first = await gateway.get("/static/main.js")
     again = await gateway.get("/static/main.js", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    for name in ("content-security-policy", "cache-control", "etag"):  # a reader replaces what it kept by these
+        assert again.headers[name] == first.headers[name]
     head = await gateway.http.head("/static/main.js")
     assert (head.status_code, head.content) == (200, b"")
 
