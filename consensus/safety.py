@@ -121,8 +121,13 @@ class Safety:
         return Permit((), self._envelope(SUSPECT, Suspect(self._committee.epoch, self.view, height, self._member)))
 
     def leave(self, body: ViewChange, batches: tuple[Batch, ...]) -> Permit | None:
-        """VIEW-CHANGE: from here on nothing for any view below `body.view` (P4.2)."""
-        if self.silent or body.view <= self.view:
+        """VIEW-CHANGE: from here on nothing for any view below `body.view` (P4.2).
+
+        It must show a certificate for every COMMIT above the seal: a store that lost its last blocks narrows the
+        window, and what lies beyond would be hidden from the new view.
+        """
+        shown = {certificate.height for certificate in body.prepared}
+        if self.silent or body.view <= self.view or not self._committed_heights() <= shown:
             return None
         envelope = self._envelope(VIEW_CHANGE, body, batches)
         self.view, self.changing = body.view, True
@@ -190,6 +195,10 @@ class Safety:
         """The header hash that this member signed at a height."""
         held = self._checkpoints.get(height)
         return held[0].header_hash if held else None
+
+    def _committed_heights(self) -> set[int]:
+        """Where this member signed COMMIT, above the seal."""
+        return {height for kind, height in self._votes if kind == COMMIT}
 
     # ── signing ───────────────────────────────────────────────────────────────────────────────────
 

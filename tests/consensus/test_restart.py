@@ -207,6 +207,21 @@ def test_a_store_that_lost_more_than_the_journal_keeps_makes_it_silent_until_it_
     assert not level.silent
 
 
+def test_with_its_last_blocks_lost_it_hides_no_certificate_from_a_new_view(make_bench, said):
+    bench = make_bench(window=2)
+    replica, records = bench.replica(2), []
+    for height in range(1, 4):
+        out = bench.commit_block(replica, bench.batch(height, names=(str(height),)))
+        out += bench.seal_block(replica, height) if height < 3 else []
+        records += [action.record for action in said(out).of(Persist)]
+    lost = bench.replica(2, journal=ANCHOR + records)  # sealed up to 2, holds nothing; its COMMIT at 3 is beyond 0 + W
+    bench.hear(lost, bench.suspect(0, height=9), bench.suspect(3, height=9))
+    assert not lost.changing_view
+    out = bench.seal_block(lost, 1)  # executed again from the journal; the others sent their CHECKPOINTs again
+    (body,) = said(out).messages(VIEW_CHANGE)
+    assert [each.height for each in body.prepared] == [2, 3]
+
+
 @pytest.mark.parametrize("record", [b"", b"\x00", b"\x92\xa5other\x00"])
 def test_a_record_that_this_program_never_writes_is_refused(bench, record):
     with pytest.raises(JournalDamaged):

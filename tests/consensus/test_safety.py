@@ -107,3 +107,11 @@ def test_so_does_one_whose_store_holds_less_than_it_once_sealed(safety):
     assert safety.checkpoint(7, bytes(32)) is None
     safety.seal(7)
     assert safety.checkpoint(8, bytes(32))
+
+
+def test_a_view_change_shows_a_certificate_for_every_commit_above_the_seal(bench, safety):
+    batch = bench.batch()
+    certificate = bench.certificate(batch)
+    assert safety.commit(batch, certificate)
+    assert safety.leave(ViewChange(0, 1, 1, None, ()), ()) is None
+    assert safety.leave(ViewChange(0, 1, 1, None, (certificate,)), (batch,))
