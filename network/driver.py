@@ -17,12 +17,13 @@ from typing import Protocol
 from consensus import Replica, actions, events
 from ledger.errors import StorageError
 from ledger.journal import Journal
+from network.inbox import Inbox
 
 log = logging.getLogger("quorate.driver")
 
-EVENTS_QUEUED_MAX = 100_000
 EVENTS_A_TURN_MAX = 256
 JOURNAL_REWRITE_BYTES = 32 << 20
+BODIES_PENDING_BYTES_MAX = 4 << 20  # bodies are written with the next record, or when so many wait for one
 
 BODY_RECORD = b"B"
 REPLICA_RECORD = b"R"
@@ -46,7 +47,7 @@ class Performer(Protocol):
 
 
 class Driver:
-    """Runs one replica. `post` from anywhere on the loop; `run` until it is cancelled or the storage fails."""
+    """Runs one replica. `post` and `receive` from anywhere on the loop; `run` until cancelled, halted or out of disk."""
 
     def __init__(
         self,
@@ -58,61 +59,111 @@ class Driver:
         halted: Callable[[str], None],
     ) -> None:
         self.replica = replica
-        self.events_dropped = 0
         self._journal = journal
         self._performer = performer
         self._now_ms = now_ms
         self._halted = halted
         self._events: deque[events.Event] = deque([events.Start(now_ms())])
+        self._inbox = Inbox()
+        self._ended = False
         self._wake = asyncio.Event()
         self._wake.set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._due: dict[str, events.TimerFired] = {}  # fired, and not stepped yet
         self._bodies_to_append: list[bytes] = []
+        self._bodies_to_append_bytes = 0
+        self._rewrite_above_bytes = JOURNAL_REWRITE_BYTES
         self._disk = ThreadPoolExecutor(1, "journal")
 
+    @property
+    def events_dropped(self) -> int:
+        """Messages of members that found their queue full."""
+        return self._inbox.dropped
+
     def post(self, event: events.Event) -> None:
-        """Queue an event. Consensus messages are dropped past the limit (peers send again); all else always fits."""
-        if len(self._events) >= EVENTS_QUEUED_MAX and isinstance(event, events.Received):
-            self.events_dropped += 1
-            return
-        self._events.append(event)
+        """Queue what this node itself has to say: never dropped, and stepped before what members say."""
+        if not self._ended:
+            self._events.append(event)
+            self._wake.set()
+
+    def receive(self, member: int, data: bytes) -> None:
+        """Queue a consensus message that came over this member's link. Past its limit it is dropped, and sent again."""
+        if not self._ended and self._inbox.add(member, events.Received(data, self._now_ms())):
+            self._wake.set()
+
+    def halt(self) -> None:
+        """Sign and count nothing from now on, whatever is queued: this node has found that it must not vote."""
+        self._end()
         self._wake.set()
 
     def keep_bodies(self, raws: Sequence[bytes]) -> None:
         """Journal transaction bodies: they are durable with the next record, so before any vote that rests on them."""
-        self._bodies_to_append.extend(BODY_RECORD + raw for raw in raws)
+        if not self._ended:
+            self._bodies_to_append.extend(BODY_RECORD + raw for raw in raws)
+            self._bodies_to_append_bytes += sum(map(len, raws))
 
     async def run(self) -> None:
-        """Step and perform until cancelled. A journal that cannot be written ends it: no vote without its record."""
+        """Step and perform until cancelled. Storage that cannot be written ends it: no vote without its record."""
         try:
-            while True:
+            while not self._ended:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._turn()
+                await asyncio.sleep(0)  # a turn without a record has not let anybody else run
         except StorageError as error:
-            self._halted(f"the vote journal cannot be written, so this validator votes no more: {error}")
+            self._halted(f"its storage failed, so this validator votes no more: {error}")
         finally:
+            self._end()
             for timer in self._timers.values():
                 timer.cancel()
             self._disk.shutdown(wait=True)
 
+    def _end(self) -> None:
+        self._ended = True
+        self._events.clear()
+        self._inbox.clear()
+
     async def _turn(self) -> None:
         todo: list[actions.Action] = []
-        for _ in range(min(len(self._events), EVENTS_A_TURN_MAX)):
-            todo += self.replica.step(self._events.popleft())
-        if self._events:
+        for _ in range(EVENTS_A_TURN_MAX):
+            event = self._next()
+            if event is None:
+                break
+            todo += self._step(event)
+        if self._events or self._inbox:
             self._wake.set()
         records = [REPLICA_RECORD + action.record for action in todo if isinstance(action, actions.Persist)]
-        if records:
+        if records or self._bodies_to_append_bytes > BODIES_PENDING_BYTES_MAX:
             await self._make_durable(records)
+        if self._ended:
+            return  # halted meanwhile: what was signed in this turn never leaves
         for action in todo:
             self._perform(action)
 
+    def _next(self) -> events.Event | None:
+        return self._events.popleft() if self._events else self._inbox.take()
+
+    def _step(self, event: events.Event) -> list[actions.Action]:
+        """One step. A firing counts only if its timer was neither set anew nor cancelled since it was queued."""
+        if isinstance(event, events.TimerFired):
+            if self._due.get(event.name) is not event:
+                return []
+            del self._due[event.name]
+        todo = self.replica.step(event)
+        for action in todo:
+            if isinstance(action, actions.SetTimer | actions.CancelTimer):
+                self._cancel_timer(action.name)
+        return todo
+
     async def _make_durable(self, records: list[bytes]) -> None:
-        bodies, self._bodies_to_append = self._bodies_to_append, []
+        bodies = self._take_bodies()
         await asyncio.get_running_loop().run_in_executor(self._disk, self._write, bodies + records)
-        if self._journal.size_bytes > JOURNAL_REWRITE_BYTES:
+        if self._journal.size_bytes > self._rewrite_above_bytes:
             await self._rewrite()
+
+    def _take_bodies(self) -> list[bytes]:
+        bodies, self._bodies_to_append, self._bodies_to_append_bytes = self._bodies_to_append, [], 0
+        return bodies
 
     def _write(self, records: list[bytes]) -> None:
         self._journal.append(records)
@@ -120,11 +171,12 @@ class Driver:
 
     async def _rewrite(self) -> None:
         """Keep only what is still needed. Nothing is appended meanwhile: only this coroutine writes."""
-        kept = [BODY_RECORD + raw for raw in self._performer.pinned_bodies()]
-        kept += [REPLICA_RECORD + record for record in self.replica.journal_snapshot()]
-        self._bodies_to_append.clear()  # they are among the pinned ones
+        bodies = [BODY_RECORD + raw for raw in self._performer.pinned_bodies()] + self._take_bodies()
+        kept = [*dict.fromkeys(bodies), *(REPLICA_RECORD + record for record in self.replica.journal_snapshot())]
         before = self._journal.size_bytes
         await asyncio.get_running_loop().run_in_executor(self._disk, self._journal.rewrite, kept)
+        # What is needed may itself be large: then the next rewriting must wait until half of the file is not.
+        self._rewrite_above_bytes = max(JOURNAL_REWRITE_BYTES, 2 * self._journal.size_bytes)
         log.info("vote journal rewritten: %d KiB, was %d KiB", self._journal.size_bytes >> 10, before >> 10)
 
     def _perform(self, action: actions.Action) -> None:
@@ -148,13 +200,15 @@ class Driver:
         self._timers[name] = loop.call_later(after_ms / 1000, self._fire, name)
 
     def _cancel_timer(self, name: str) -> None:
+        self._due.pop(name, None)
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
 
     def _fire(self, name: str) -> None:
         self._timers.pop(name, None)
-        self.post(events.TimerFired(name, self._now_ms()))
+        self._due[name] = events.TimerFired(name, self._now_ms())
+        self.post(self._due[name])
 
 
 def split_journal(records: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:

@@ -277,6 +277,7 @@ class ValidatorNode:
         if not self.halted:
             self.halted = diagnosis
             log.critical("HALTED, this validator votes no more: %s", diagnosis)
+        self._driver.halt()
 
     # ── what the replica says (Performer) ─────────────────────────────────────────────────────────
 
@@ -364,7 +365,7 @@ class ValidatorNode:
 
     def _on_frame(self, member: int, frame: bytes) -> None:
         if frame[:1] == bytes((CONSENSUS,)):
-            self._driver.post(events.Received(frame[1:], now_ms()))
+            self._driver.receive(member, frame[1:])
             return
         match read_peer_frame(frame):
             case Transactions(raws):

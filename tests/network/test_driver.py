@@ -120,13 +120,135 @@ async def test_a_long_journal_is_rewritten_with_what_is_still_needed(tmp_path, m
     assert split_journal(records) == ([b"pinned"], [b"snapshot"])
 
 
-async def test_a_flood_of_votes_is_dropped_at_the_limit_and_what_the_node_itself_says_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("network.driver.EVENTS_QUEUED_MAX", 3)
+async def test_a_member_that_floods_is_dropped_at_its_limit_and_delays_nobody_else(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.inbox.MESSAGES_PER_MEMBER_MAX", 3)
     journal, _ = Journal.open(tmp_path / "votes.journal")
-    driver = Driver(ScriptedReplica({}), journal, Recorder(tmp_path), lambda: 7, halted=print)
-    for _ in range(5):
-        driver.post(events.Received(b"", 7))
+    replica = ScriptedReplica({})
+    driver = Driver(replica, journal, Recorder(tmp_path), lambda: 7, halted=print)
+    for number in range(5):
+        driver.receive(3, b"flood %d" % number)
+    driver.receive(1, b"vote")
     driver.post(events.Executed(1, bytes(32), 7))
-    assert driver.events_dropped == 3
-    assert len(driver._events) == 4  # Start among them
+    assert driver.events_dropped == 2
+    await driver._turn()
+    assert replica.seen[1] == events.Executed(1, bytes(32), 7)
+    assert [event.data for event in replica.seen[2:]] == [b"flood 0", b"vote", b"flood 1", b"flood 2"]
+    journal.close()
+
+
+async def test_messages_that_wait_are_bounded_in_bytes_but_the_largest_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.inbox.BYTES_PER_MEMBER_MAX", 10)
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    replica = ScriptedReplica({})
+    driver = Driver(replica, journal, Recorder(tmp_path), lambda: 7, halted=print)
+    driver.receive(3, b"x" * 100)
+    driver.receive(3, b"y")
+    assert driver.events_dropped == 1
+    await driver._turn()
+    driver.receive(3, b"z")
+    await driver._turn()
+    assert [event.data for event in replica.seen[1:]] == [b"x" * 100, b"z"]
+    journal.close()
+
+
+async def test_a_firing_that_waits_its_turn_is_void_once_its_timer_was_set_anew(tmp_path):
+    script = {
+        events.Start: [actions.SetTimer("progress", 0)],
+        events.Executed: [actions.SetTimer("progress", 60_000)],
+    }
+    replica, *_ = await drive_a_late_firing(tmp_path, script)
+    assert not [event for event in replica.seen if isinstance(event, events.TimerFired)]
+
+
+async def test_a_firing_that_waits_its_turn_counts_while_nothing_replaced_its_timer(tmp_path):
+    replica, *_ = await drive_a_late_firing(tmp_path, {events.Start: [actions.SetTimer("progress", 0)]})
+    assert [event.name for event in replica.seen if isinstance(event, events.TimerFired)] == ["progress"]
+
+
+async def drive_a_late_firing(tmp_path, script):
+    """The timer runs out while `Executed` waits for its step, as behind a slow flush."""
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    replica = ScriptedReplica(script)
+    driver = Driver(replica, journal, Recorder(tmp_path), lambda: 7, halted=print)
+    await driver._turn()
+    driver.post(events.Executed(1, bytes(32), 7))
+    while len(driver._events) < 2:
+        await asyncio.sleep(0.001)
+    await driver._turn()
+    driver.halt()
+    await driver.run()  # lets the timers go
+    journal.close()
+    return replica, driver
+
+
+async def test_a_halted_driver_steps_nothing_sends_nothing_and_keeps_nothing(tmp_path):
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    script = {events.Received: [actions.Persist(b"the vote"), actions.Broadcast(b"vote")]}
+    replica, performer = ScriptedReplica(script), Recorder(tmp_path / "votes.journal")
+    driver = Driver(replica, journal, performer, lambda: 7, halted=print)
+    driver.receive(1, b"")
+    driver.halt()
+    driver.receive(1, b"")
+    driver.post(events.Executed(1, bytes(32), 7))
+    driver.keep_bodies([b"body"])
+    await driver.run()
+    assert (replica.seen, performer.done) == ([], [])
+    assert not driver._events
+    assert not driver._inbox
+    assert not driver._bodies_to_append
+    journal.close()
+
+
+async def test_a_vote_that_was_being_written_when_the_node_halted_does_not_leave(tmp_path, monkeypatch):
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    script = {events.Start: [actions.Persist(b"the vote"), actions.Broadcast(b"vote")]}
+    performer = Recorder(tmp_path / "votes.journal")
+    driver = Driver(ScriptedReplica(script), journal, performer, lambda: 7, halted=print)
+    sync, loop = Journal.sync, asyncio.get_running_loop()
+
+    def sync_while_the_node_halts(self):
+        loop.call_soon_threadsafe(driver.halt)
+        sync(self)
+
+    monkeypatch.setattr(Journal, "sync", sync_while_the_node_halts)
+    await driver.run()
+    assert performer.done == []
+    journal.close()
+
+
+async def test_bodies_without_a_vote_are_written_before_they_pile_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.driver.BODIES_PENDING_BYTES_MAX", 5)
+    *_, path = await drive(tmp_path, {}, until=lambda r, _p, _h: len(r.seen) == 1, keep=[b"body"])
+    assert split_journal(Journal.open(path)[1]) == ([], [])
+    path.unlink()
+    *_, path = await drive(tmp_path, {}, until=lambda _r, _p, _h: b"body two" in path.read_bytes(), keep=[b"body two"])
+    assert split_journal(Journal.open(path)[1]) == ([b"body two"], [])
+
+
+async def test_bodies_that_wait_for_their_vote_outlive_a_rewriting(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.driver.JOURNAL_REWRITE_BYTES", 10)
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    performer = Recorder(tmp_path / "votes.journal")
+    driver = Driver(ScriptedReplica({}), journal, performer, lambda: 7, halted=print)
+    driver.keep_bodies([b"own proposal", b"pinned"])
+    await driver._rewrite()
+    journal.close()
+    _, records = Journal.open(tmp_path / "votes.journal")
+    assert split_journal(records) == ([b"pinned", b"own proposal"], [b"snapshot"])
+
+
+async def test_a_journal_that_must_be_large_is_not_rewritten_with_every_vote(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.driver.JOURNAL_REWRITE_BYTES", 100)
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    driver = Driver(
+        ScriptedReplica({events.Received: [actions.Persist(b"v")]}),
+        journal,
+        Recorder(tmp_path),
+        lambda: 7,
+        halted=print,
+    )
+    for _ in range(5):
+        driver.receive(1, b"")
+        await driver._turn()
+    assert journal.generation == 2
     journal.close()
