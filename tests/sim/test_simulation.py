@@ -8,7 +8,7 @@ from consensus.faults import BEHAVIOURS, NetworkFaults, Plan, Prng, swarm
 from consensus.simulator import simulate
 
 SEEDS = (Path(__file__).parent / "seeds.txt").read_text().splitlines()
-]
+KNOWN = [int(line.split()[0]) for line in SEEDS if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("seed", KNOWN)
