@@ -17,7 +17,7 @@ import msgspec
 
 from contracts.engine import Engine, HeightUnavailable
 from contracts.language.interface import Failure
-from ledger.errors import DataLost, LedgerError
+from ledger.errors import DataLost, GenesisError, LedgerError
 from ledger.genesis import load_genesis
 from ledger.state import State
 from network import sandbox
@@ -41,6 +41,7 @@ from network.api import (
 )
 from network.ipc import Connection, RemoteError, Server
 from network.lifeline import StopSignal, run, set_up_logging, settle_memory
+from network.supervisor import EXIT_UNFIT
 
 log = logging.getLogger("quorate.executor")
 
@@ -149,6 +150,9 @@ def main() -> int:
     set_up_logging("executor", arguments.log_level)
     try:
         return run(serve(arguments.socket, arguments.state, arguments.genesis))
+    except GenesisError as error:
+        log.error("%s", error)
+        return EXIT_UNFIT
     except LedgerError as error:
         log.error("%s", error)
         return 1

@@ -62,9 +62,16 @@ async def _run(config: NodeConfig) -> int:
     if gateway is not None:
         await gateway.start()
     try:
-        await node.start()
+        children = [child for child in (executor, gateway) if child]
+        starting = asyncio.create_task(node.start())
+        code = await _until_something_ends(starting, stop, children)
+        if not starting.done() or starting.cancelled():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return code
+        starting.result()
         settle_memory()
-        return await _until_something_ends(node, stop, [child for child in (executor, gateway) if child])
+        return await _until_something_ends(asyncio.create_task(node.wait()), stop, children)
     finally:
         if gateway is not None:
             await gateway.stop()
@@ -72,16 +79,15 @@ async def _run(config: NodeConfig) -> int:
         await executor.stop()
 
 
-async def _until_something_ends(node: ValidatorNode, stop: StopSignal, children: list[Child]) -> int:
+async def _until_something_ends(task: asyncio.Task[None], stop: StopSignal, children: list[Child]) -> int:
+    """Wait for `task`, the stop signal, or a child that cannot run: the exit code if the node must end now."""
     stopping = asyncio.create_task(stop.wait())
-    failing = asyncio.create_task(node.wait())
     unfit = [child.unfit for child in children]
-    ends: list[asyncio.Future[Any]] = [stopping, failing, *unfit]
+    ends: list[asyncio.Future[Any]] = [task, stopping, *unfit]
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (stopping, failing):
-            task.cancel()
+        stopping.cancel()
     for future in unfit:
         if future.done() and not future.cancelled():
             log.error("%s", future.result())

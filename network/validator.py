@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import logging
+import os
 import time
 from collections.abc import Sequence
 
@@ -87,6 +88,7 @@ class ValidatorNode:
         self._unsealed: dict[int, BlockRecord] = {}  # executed, and not sealed yet: the window at most
         self._evidence: set[tuple[str, int]] = set()
         self._stopped = asyncio.Event()
+        self._opened = contextlib.AsyncExitStack()
         self._version = importlib.metadata.version("quorate")
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
@@ -95,13 +97,20 @@ class ValidatorNode:
         """Open storage, bring the executor level with it, take up the votes, and join the others."""
         self._open_storage()
         self._assemble()
+        self._opened.push_async_callback(self._verifier.close)
+        self._opened.push_async_callback(self._executor.close)
         await self._executor.connect()
         await self._ensure_genesis()
         await self._pipeline.catch_up(self._store.height)
         await self._mark_sealed()
         self._make_replica()
+        for part in (self._sync, self._bodies, self._proposer, self._gossip):
+            self._opened.callback(part.close)
+        self._opened.push_async_callback(self._server.close)
         await self._server.start()
+        self._opened.push_async_callback(self._mesh.close)
         await self._mesh.start()
+        self._opened.push_async_callback(self._stop_tasks)
         self._spawn(self._driver.run(), "driver")
         self._spawn(self._pipeline.run(), "pipeline")
         self._spawn(self._tick(), "tick")
@@ -119,29 +128,25 @@ class ValidatorNode:
         await self._stopped.wait()
 
     async def stop(self) -> None:
-        """Leave the others and close storage in order."""
-        self._gossip.close()
-        self._proposer.close()
-        self._bodies.close()
-        self._sync.close()
+        """Leave the others and close storage: whatever was opened, the last first."""
+        await self._opened.aclose()
+
+    async def _stop_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._mesh.close()
-        await self._server.close()
-        await self._executor.close()
-        await self._verifier.close()
-        self._journal.close()
-        self._store.sync()
+
+    def _close_store(self) -> None:
+        if not self.halted:
+            self._store.sync()
         self._store.close()
 
     def _open_storage(self) -> None:
         self._store = self._open_store()
-        try:
-            self._journal, records = Journal.open(self._paths.journal)
-        except StorageError:
-            self._store.close()
-            raise
+        self._opened.callback(self._close_store)
+        self._check_genesis()
+        self._journal, records = Journal.open(self._paths.journal)
+        self._opened.callback(self._journal.close)
         self._journal_bodies, self._journal_votes = split_journal(records)
         lost = self._store.lost_heights
         if lost:
@@ -156,6 +161,15 @@ class ValidatorNode:
             log.error("%s; it is kept as %s, and the blocks are fetched from peers", error, aside)
             return BlockStore(self._paths.blocks)
 
+    def _check_genesis(self) -> None:
+        stored = self._store.header(0)
+        if stored is not None and stored.chain_id != self.genesis.chain_id:
+            raise GenesisError(
+                f"this data directory belongs to chain {stored.chain_id.hex()[:16]}..., "
+                f"the genesis file makes chain {self.genesis.chain_id.hex()[:16]}...: "
+                "use the genesis file that it was made with, or an empty data directory"
+            )
+
     def _assemble(self) -> None:
         genesis, parameters = self.genesis, self.genesis.parameters
         self._mempool = Mempool(Limits(self.config.mempool.transactions_max, self.config.mempool.bytes_max))
@@ -169,6 +183,7 @@ class ValidatorNode:
             listen=split_address(self.config.peer.listen),
             tls_key_path=self.config.tls_key_path,
             tls_certificate_path=self.config.tls_certificate_path,
+            tls_passphrase=self.config.passphrase(os.environ),
             chain_id=genesis.chain_id,
             on_frame=self._on_frame,
             on_state=self._on_link,
@@ -239,17 +254,10 @@ class ValidatorNode:
         return Tip(header.height, header.hash, header.time_ms, record.seal)
 
     async def _ensure_genesis(self) -> None:
-        """Store block 0, or see that the stored one is this network's."""
-        stored = self._store.record(0) if self._store.height >= 0 else None
-        if stored is None:
+        """Store block 0 when the store is new."""
+        if self._store.height < 0:
             root = await self._executor.genesis_root()
             self._store.put(genesis_record(self.genesis, root))
-        elif stored.block.header.chain_id != self.genesis.chain_id:
-            raise GenesisError(
-                f"this data directory belongs to chain {stored.block.header.chain_id.hex()[:16]}..., "
-                f"the genesis file makes chain {self.genesis.chain_id.hex()[:16]}...: "
-                "use the genesis file that it was made with, or an empty data directory"
-            )
 
     async def _mark_sealed(self) -> None:
         await self._executor.mark_sealed(self._store.sealed_height)

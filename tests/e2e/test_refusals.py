@@ -64,6 +64,21 @@ def test_another_members_certificate(network):
     assert_refused(network / "node-1", "tls.crt is not the certificate that genesis names")
 
 
+def test_a_tls_key_of_another_certificate(network):
+    shutil.copy(network / "node-2" / "keys" / "tls.key", network / "node-1" / "keys" / "tls.key")
+    assert_refused(network / "node-1", "tls.key")
+
+
+def test_a_state_of_another_chain(network, tmp_path):
+    with Testnet(network) as testnet:
+        testnet.nodes[0].start()
+        assert_running(testnet.nodes[0])
+    other = tmp_path / "other"
+    make_testnet(other, time_ms=time.time_ns() // 1_000_000, base_port=None)
+    shutil.copytree(network / "node-1" / "state", other / "node-1" / "state")
+    assert_refused(other / "node-1", "this state belongs to chain")
+
+
 def test_a_wrong_setting_names_its_line(network):
     path = network / "node-1" / "node.toml"
     path.write_text(path.read_text().replace("[gateway]", "[gateway]\nprot = 8101", 1))
