@@ -57,7 +57,7 @@ def accept(core: Core, batch: Batch, vote: Vote, envelope: Envelope) -> None:
 
 
 def on_vote(core: Core, envelope: Envelope, vote: Vote) -> None:
-    """A PREPARE or COMMIT: counted once a member, at its own place only (P3.1)."""
+    """A PREPARE or COMMIT: counted once a member, at its own place only (P2.7)."""
     _require_place(core, envelope.kind, vote)
     core.require_no_batches(envelope)
     slot = core.slots.get(vote.height)
