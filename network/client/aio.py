@@ -35,7 +35,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit)
-        self._http = httpx.AsyncClient(limits=web.LIMITS, transport=transport)
+        self._http = httpx.AsyncClient(verify=web.tls_context(), limits=web.LIMITS, transport=transport)
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -38,7 +38,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit)
-        self._http = httpx.Client(limits=web.LIMITS, transport=transport)
+        self._http = httpx.Client(verify=web.tls_context(), limits=web.LIMITS, transport=transport)
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -18,6 +20,12 @@ RECONNECT_S = 0.5
 STREAM_TIMEOUT = httpx.Timeout(CONNECT_TIMEOUT_S, read=60.0)  # heartbeats come more often
 LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+
+
+@lru_cache(maxsize=1)
+def tls_context() -> ssl.SSLContext:
+    """What all clients check servers with: making one takes longer than a request."""
+    return ssl.create_default_context()
 
 
 def request_of(step: Ask) -> dict[str, Any]:

@@ -55,11 +55,17 @@ class Wire:
 
 
 @pytest.fixture
-def settings():
+def patience_s():
+    """How long a connection may take for anything: long, but in the tests of just that."""
+    return 30.0
+
+
+@pytest.fixture
+def settings(patience_s):
     return GatewaySettings(
-        header_timeout_s=0.2,
-        body_timeout_s=0.3,
-        write_timeout_s=0.3,
+        header_timeout_s=patience_s,
+        body_timeout_s=patience_s,
+        write_timeout_s=patience_s,
         status_poll_s=0.02,
         connections_max=8,
         headers_max=20,
@@ -88,12 +94,14 @@ async def connect(port):
         wire.writer.close()
 
 
+@pytest.mark.parametrize("patience_s", [0.2])
 async def test_a_silent_connection_is_closed(connect):
     wire = await connect()
     assert await wire.refusal() == (408, "request_timeout")
     assert await wire.closed()
 
 
+@pytest.mark.parametrize("patience_s", [0.2])
 async def test_a_head_that_comes_a_byte_at_a_time_runs_out_of_time(connect):
     wire = await connect()
     sending = asyncio.create_task(drip(wire, b"GET /healthz HTTP/1.1\r\n" + HOST + b"x: " + b"y" * 500))
@@ -102,6 +110,7 @@ async def test_a_head_that_comes_a_byte_at_a_time_runs_out_of_time(connect):
     sending.cancel()
 
 
+@pytest.mark.parametrize("patience_s", [0.2])
 async def test_a_body_that_comes_a_byte_at_a_time_runs_out_of_time(connect, node):
     wire = await connect()
     await wire.send(b"POST /v1/transactions HTTP/1.1\r\n" + HOST + b"content-length: 5000\r\n\r\n")
@@ -118,6 +127,7 @@ async def drip(wire, data):
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("patience_s", [1.0])
 async def test_the_time_starts_again_with_each_request(connect):
     wire = await connect()
     for _ in range(3):
@@ -191,10 +201,11 @@ async def test_many_slow_bodies_share_one_budget(connect):
     async with asyncio.timeout(5):
         await second.send(head + b"x")
         assert await second.refusal() == (503, "busy")
-    assert await first.refusal() == (408, "request_timeout")
-    third = await connect()
-    await third.send(head + b"x" * 90_000)
-    assert await third.refusal() == (415, "unsupported_media_type")
+        await first.send(b"x" * 89_999)
+        assert await first.refusal() == (415, "unsupported_media_type")
+        third = await connect()
+        await third.send(head + b"x" * 90_000)
+        assert await third.refusal() == (415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(
@@ -232,6 +243,7 @@ async def test_one_connection_too_many(connect):
                 return
 
 
+@pytest.mark.parametrize("patience_s", [0.2])
 async def test_a_reader_that_reads_nothing_is_cut_off(connect, node):
     for block in range(40):
         node.pending = {bytes([n]) * 32: node.sign(f"{block}.{n}" + "a" * 60_000) for n in range(10)}
