@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from ledger import hashing
 from ledger.transactions import identify, read_transaction
 from ledger.types import Batch, Parameters
 from network.mempool import Mempool
@@ -74,14 +75,20 @@ class BodyKeeper:
         self._wants: dict[bytes, Want] = {}
         self._sealed_height = 0
         self._checks: set[asyncio.Task[None]] = set()
+        self._in_check: set[bytes] = set()  # bytes are checked once, whoever sends them again meanwhile
 
     # ── what the node asks ────────────────────────────────────────────────────────────────────────
 
-    def restore(self, raws: Sequence[bytes], sealed_height: int) -> None:
-        """Take up the bodies that the journal held. They go again when the next height is sealed without them."""
+    def restore(self, raws: Sequence[bytes], batches: Sequence[Batch], sealed_height: int) -> None:
+        """Take up the bodies that the journal held, each until the last of the journal's batches that name it is
+        sealed: this member has voted for them, and is asked for no body again. What none names goes with the next seal.
+        """
         self._sealed_height = sealed_height
         for raw in raws:
             self._pin_raw(raw, sealed_height + 1)
+        for batch in batches:
+            if batch.height > sealed_height:
+                self._heights.setdefault(batch.height, set()).update(self._pinned.keys() & set(batch.hashes))
 
     def hold(self, batch: Batch, sources: tuple[int, ...]) -> None:
         """See to it that every body of `batch` is here, checked and durable; then `ready`, or `refused`."""
@@ -89,9 +96,7 @@ class BodyKeeper:
         if digest in self._wants:
             self._wants[digest].sources = sources
             return
-        missing = {
-            transaction_hash for transaction_hash in batch.hashes if not self._pin(transaction_hash, batch.height)
-        }
+        missing = {each for each in batch.hashes if not self._pin(each, batch.height)}
         if not missing:
             self._answer(batch)
             return
@@ -100,7 +105,7 @@ class BodyKeeper:
 
     def of(self, batch: Batch) -> list[bytes] | None:
         """The bodies of a batch in its order, or None when one is not here."""
-        bodies = [self._pinned.get(transaction_hash) for transaction_hash in batch.hashes]
+        bodies = [self._pinned.get(each) for each in batch.hashes]
         return None if None in bodies else [body.raw for body in bodies if body is not None]
 
     def get(self, transaction_hash: bytes) -> bytes | None:
@@ -126,15 +131,15 @@ class BodyKeeper:
         for height in done:
             candidates |= self._heights.pop(height)
         still_needed: set[bytes] = set().union(*self._heights.values()) if self._heights else set()
-        for transaction_hash in candidates - still_needed:
-            self._pinned.pop(transaction_hash, None)
+        for each in candidates - still_needed:
+            self._pinned.pop(each, None)
         for digest in [digest for digest, want in self._wants.items() if want.batch.height <= sealed_height]:
             self._drop(digest)
 
     # ── what arrives ──────────────────────────────────────────────────────────────────────────────
 
     def on_bodies(self, raws: Sequence[bytes]) -> None:
-        """A peer's answer: checked off the loop, then pinned where a want names it. Unasked answers cost nothing."""
+        """A peer's answer: what a want names is checked off the loop, then pinned. Unasked answers cost nothing."""
         if self._wants and len(self._checks) < ANSWERS_IN_CHECK_MAX:
             task = asyncio.create_task(self._take(raws))
             self._checks.add(task)
@@ -148,13 +153,23 @@ class BodyKeeper:
             self._fill(want)
 
     async def _take(self, raws: Sequence[bytes]) -> None:
-        wanted = set().union(*(want.missing for want in self._wants.values()))
-        for checked in await self._check(raws):
-            if checked.code == "" and checked.transaction is not None and checked.transaction_hash in wanted:
+        named = {hashing.transaction_hash(raw): raw for raw in raws}
+        asked = (self._missing() - self._in_check) & named.keys()
+        self._in_check |= asked
+        try:
+            answers = await self._check([named[each] for each in asked])
+        finally:
+            self._in_check -= asked
+        missing = self._missing()  # the check took its time: what nobody wants any more would never be let go
+        for checked in answers:
+            if checked.code == "" and checked.transaction is not None and checked.transaction_hash in missing:
                 body = checked.transaction.body
                 self._pinned[checked.transaction_hash] = Body(checked.raw, body.valid_until, body.gas_limit)
         for want in list(self._wants.values()):
             self._fill(want)
+
+    def _missing(self) -> set[bytes]:
+        return set().union(*(want.missing for want in self._wants.values()))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,17 +185,17 @@ class BodyKeeper:
             log.warning("batch %s at height %d refused: %s", batch.digest.hex()[:12], batch.height, reason)
             self._refused(batch.digest, reason)
             return
-        self._keep([self._pinned[transaction_hash].raw for transaction_hash in batch.hashes])
+        self._keep([self._pinned[each].raw for each in batch.hashes])
         self._ready(batch.digest)
 
     def _judge(self, batch: Batch) -> str:
         """Why no correct primary would have proposed this batch at its height; empty when it may be voted for."""
         size = 0
-        for transaction_hash in batch.hashes:
-            body = self._pinned[transaction_hash]
+        for each in batch.hashes:
+            body = self._pinned[each]
             size += len(body.raw)
             if not batch.height <= body.valid_until <= batch.height + self._parameters.validity_window:
-                return f"transaction {transaction_hash.hex()[:12]} is valid until {body.valid_until}"
+                return f"transaction {each.hex()[:12]} is valid until {body.valid_until}"
         if size > self._parameters.block_bytes_max:
             return f"{size} bytes of transactions, at most {self._parameters.block_bytes_max} are allowed"
         return ""

@@ -15,8 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from consensus import Replica, actions, events
-from ledger.errors import StorageError
+from consensus.errors import JournalDamaged
+from consensus.recovery import BatchHeld, read_record
+from ledger.errors import DataLost, StorageError
 from ledger.journal import Journal
+from ledger.types import Batch
 from network.inbox import Inbox
 
 log = logging.getLogger("quorate.driver")
@@ -47,7 +50,7 @@ class Performer(Protocol):
 
 
 class Driver:
-    """Runs one replica. `post` and `receive` from anywhere on the loop; `run` until cancelled, halted or out of disk."""
+    """Runs one replica. `post` and `receive` from anywhere on the loop; `run` until cancelled, halted or diskless."""
 
     def __init__(
         self,
@@ -216,3 +219,11 @@ def split_journal(records: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
     bodies = [record[1:] for record in records if record[:1] == BODY_RECORD]
     votes = [record[1:] for record in records if record[:1] == REPLICA_RECORD]
     return bodies, votes
+
+
+def batches_in(votes: Sequence[bytes]) -> list[Batch]:
+    """The batches that a journal's replica records rest on. Raises `DataLost` for what is no such record."""
+    try:
+        return [record.batch for record in map(read_record, votes) if isinstance(record, BatchHeld)]
+    except JournalDamaged as error:
+        raise DataLost(f"the vote journal holds what this program never writes: {error}") from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from ledger.blocks import next_header, next_time_ms
@@ -50,8 +50,8 @@ class Pipeline:
     """Executes what is delivered, one height after the other.
 
     `ahead_max` is how many heights the executor can execute again; `bodies(batch)` are the transactions in order;
-    `fetched(height)` is a sealed record that came from a peer, where one did; `executed(record, returned)` reports
-    a stored block, and the indexes that did not fit in it.
+    `fetched(height)` is a sealed record that came from a peer, where one did; `executed(record, left)` reports a
+    stored block, and the hashes of its batch that did not run and wait for another.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Pipeline:
         ahead_max: int,
         bodies: Callable[[Batch], Sequence[bytes] | None],
         fetched: Callable[[int], BlockRecord | None],
-        executed: Callable[[BlockRecord, Sequence[int]], None],
+        executed: Callable[[BlockRecord, Collection[bytes]], None],
     ) -> None:
         self._store = store
         self._executor = executor
@@ -97,7 +97,7 @@ class Pipeline:
         stored = self._store.record(batch.height)
         if stored is not None and stored.block.batch == batch:
             await self.catch_up(batch.height)
-            self._executed(stored, ())
+            self._executed(stored, _not_run(stored))
             return
         parent = self._store.header(batch.height - 1)
         assert parent is not None, "batches are delivered in height order"
@@ -106,7 +106,9 @@ class Pipeline:
         outcome = await self._execute(Execute(batch.height, time_ms, tuple(raws)))
         record = self._record(parent, batch, raws, outcome)
         self._store.put(record)
-        self._executed(record, outcome.returned)
+        # A fetched block brings only what ran. Of a whole batch, what was passed over stands in an earlier block.
+        whole = len(raws) == len(batch.hashes)
+        self._executed(record, {batch.hashes[index] for index in outcome.returned} if whole else _not_run(record))
 
     def _transactions(self, batch: Batch) -> Sequence[bytes]:
         raws = self._bodies(batch)
@@ -170,3 +172,7 @@ class Pipeline:
             next_validators_hash=self._validators_hash,
         )
         return BlockRecord(Block(header, batch, hashes), bodies, outcome.receipts, None)
+
+
+def _not_run(record: BlockRecord) -> Collection[bytes]:
+    return set(record.block.batch.hashes).difference(record.block.transactions)

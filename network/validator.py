@@ -13,7 +13,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -27,7 +27,7 @@ from ledger.types import Batch, BlockRecord, Genesis, Seal
 from network.api import NodeStatus, PeerStatus
 from network.bodies import BodyKeeper
 from network.config import NodeConfig, split_address
-from network.driver import Driver, split_journal
+from network.driver import Driver, batches_in, split_journal
 from network.executor_link import ExecutorLink
 from network.gossip import Gossip
 from network.intake import Intake
@@ -148,6 +148,7 @@ class ValidatorNode:
         self._journal, records = Journal.open(self._paths.journal)
         self._opened.callback(self._journal.close)
         self._journal_bodies, self._journal_votes = split_journal(records)
+        self._journal_batches = batches_in(self._journal_votes)
         lost = self._store.lost_heights
         if lost:
             log.error("the block store lost blocks %s: they are fetched from peers again", lost)
@@ -198,7 +199,7 @@ class ValidatorNode:
             ready=lambda digest: self._driver.post(events.BodiesReady(digest, now_ms())),
             refused=lambda digest, reason: self._driver.post(events.BodiesRefused(digest, reason, now_ms())),
         )
-        self._bodies.restore(self._journal_bodies, self._store.sealed_height)
+        self._bodies.restore(self._journal_bodies, self._journal_batches, self._store.sealed_height)
         self._proposer = Proposer(mempool=self._mempool, parameters=parameters, propose=self._propose)
         self._intake = Intake(
             mempool=self._mempool,
@@ -245,7 +246,7 @@ class ValidatorNode:
             journal=self._journal_votes,
         )
         self._driver = Driver(replica, self._journal, self, now_ms, halted=self._halt)
-        self._journal_bodies = self._journal_votes = []
+        self._journal_bodies = self._journal_votes = self._journal_batches = []
 
     def _tip(self) -> Tip:
         record = self._store.record(self._store.sealed_height)
@@ -345,12 +346,10 @@ class ValidatorNode:
         self._mempool.mark_in_flight(batch.height, batch.hashes)
         self._pipeline.deliver(batch)
 
-    def _on_executed(self, record: BlockRecord, returned: Sequence[int]) -> None:
+    def _on_executed(self, record: BlockRecord, left: Collection[bytes]) -> None:
         header = record.block.header
         self._unsealed[header.height] = record
-        hashes = record.block.batch.hashes
-        left = {hashes[index] for index in returned}
-        self._mempool.remove(each for each in hashes if each not in left)
+        self._mempool.remove(each for each in record.block.batch.hashes if each not in left)
         self._driver.post(events.Executed(header.height, header.hash, now_ms()))
         self._tell_waiting()
 

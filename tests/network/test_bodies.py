@@ -129,6 +129,66 @@ async def test_bodies_stay_until_their_height_is_sealed_even_when_the_pool_forge
 
 async def test_a_restart_brings_the_journalled_bodies_back():
     world, raws = World(), [transaction(1)]
-    world.keeper.restore(raws, sealed_height=0)
+    world.keeper.restore(raws, [], sealed_height=0)
     world.keeper.hold(batch_of(raws), (1,))
     assert world.ready == [batch_of(raws).digest]
+
+
+async def test_after_a_restart_the_bodies_of_each_batch_stay_until_that_batch_is_sealed():
+    """The replica takes up its votes, and never asks again for what it has voted for."""
+    world, raws = World(), [transaction(number) for number in range(4)]
+    first, second, third = (batch_of([raw], height) for height, raw in enumerate(raws[:3], 1))
+    world.keeper.restore(raws, [first, second, third], sealed_height=0)
+    world.keeper.unpin(1)
+    assert world.keeper.pinned() == raws[1:3]  # the fourth stands in no batch of the journal
+    assert world.keeper.of(second) == [raws[1]]
+    world.keeper.unpin(2)
+    world.keeper.unpin(3)
+    assert world.keeper.pinned() == []
+
+
+async def test_after_a_restart_nothing_is_kept_for_what_was_sealed_before():
+    world, raws = World(), [transaction(1)]
+    world.keeper.restore(raws, [batch_of(raws, 3)], sealed_height=3)
+    world.keeper.unpin(4)
+    assert world.keeper.pinned() == []
+
+
+async def test_only_what_is_missing_is_checked_and_once_at_a_time():
+    world, raws, strangers = World(), [transaction(1)], [transaction(number) for number in range(2, 9)]
+    checked, answer, check = [], asyncio.Event(), world.check
+
+    async def slow_check(raws):
+        checked.extend(raws)
+        await answer.wait()
+        return await check(raws)
+
+    world.keeper._check = slow_check
+    world.keeper.hold(batch_of(raws), (1,))
+    for _ in range(3):
+        world.keeper.on_bodies([*strangers, *raws])
+    await asyncio.sleep(0)
+    assert checked == raws
+    answer.set()
+    while world.keeper._checks:
+        await asyncio.sleep(0)
+    assert world.ready == [batch_of(raws).digest]
+
+
+async def test_a_body_that_nobody_wants_any_more_when_it_is_checked_is_not_kept():
+    world, raws, sealed = World(), [transaction(1)], asyncio.Event()
+    check = world.check
+
+    async def slow_check(raws):
+        await sealed.wait()
+        return await check(raws)
+
+    world.keeper._check = slow_check
+    world.keeper.hold(batch_of(raws), (1,))
+    world.keeper.on_bodies(raws)
+    await asyncio.sleep(0)
+    world.keeper.unpin(1)
+    sealed.set()
+    while world.keeper._checks:
+        await asyncio.sleep(0)
+    assert world.keeper.pinned() == []

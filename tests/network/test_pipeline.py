@@ -34,6 +34,7 @@ class FakeExecutor:
         self.commit_but_lose_answer = False
         self.forgotten = 0
         self.lie = False
+        self.fit_max = 100
 
     async def status(self):
         return ExecutorStatus(self.height, ZERO_HASH, 0, ())
@@ -55,9 +56,11 @@ class FakeExecutor:
             raise NodeUnavailable("executor: the answer was lost")
         hashes = [identify(raw)[1] for raw in request.transactions]
         state_root = bytes([self.height, self.total, self.lie]) + bytes(29)
-        executed = tuple(range(len(hashes)))
+        executed = tuple(range(len(hashes)))[: self.fit_max]
+        returned = tuple(range(len(hashes)))[self.fit_max :]
+        hashes = hashes[: self.fit_max]
         return ExecutionOutcome(
-            request.height, executed, (), tuple(b"receipt" for _ in hashes), root(hashes),
+            request.height, executed, returned, tuple(b"receipt" for _ in hashes), root(hashes),
             root([b"receipt" for _ in hashes]), state_root, 0,
         )  # fmt: skip
 
@@ -69,16 +72,22 @@ class World:
             self.store.put(genesis_record(GENESIS, ZERO_HASH))
         self.executor = FakeExecutor()
         self.bodies = {}
+        self.fetched = {}
         self.done = []
+        self.left = []
         self.pipeline = Pipeline(
             store=self.store,
             executor=self.executor,
             validators_hash=GENESIS.validators.hash,
             ahead_max=2,
-            bodies=lambda batch: [self.bodies[each] for each in batch.hashes],
-            fetched=lambda _height: None,
-            executed=lambda record, _returned: self.done.append(record.height),
+            bodies=lambda batch: None if batch.height in self.fetched else [self.bodies[h] for h in batch.hashes],
+            fetched=self.fetched.get,
+            executed=self.on_executed,
         )
+
+    def on_executed(self, record, left):
+        self.done.append(record.height)
+        self.left.append(set(left))
 
     def batch(self, height, *numbers):
         raws = [transaction(number) for number in numbers]
@@ -165,3 +174,32 @@ async def test_a_block_that_is_stored_already_is_not_executed_twice(world):
     await world.run(batch)
     assert world.executor.executed == [1]
     assert world.done == [1]
+
+
+async def test_what_did_not_fit_waits_for_another_block(world):
+    world.executor.fit_max = 2
+    batch = world.batch(1, 1, 2, 3)
+    await world.run(batch)
+    assert world.left == [{batch.hashes[2]}]
+
+
+async def test_what_did_not_fit_waits_on_whoever_fetched_the_block_too(world, tmp_path):
+    """A sealed block that came from a peer brings the bodies that ran, and no others."""
+    world.executor.fit_max = 2
+    batch = world.batch(1, 1, 2, 3)
+    await world.run(batch)
+    laggard = World(tmp_path / "laggard")
+    laggard.fetched[1] = world.store.record(1)
+    await laggard.run(batch)
+    assert laggard.left == [{batch.hashes[2]}]
+    assert laggard.store.header(1).transactions_root == world.store.header(1).transactions_root
+    laggard.store.close()
+
+
+async def test_what_did_not_fit_waits_after_a_restart_too(world):
+    world.executor.fit_max = 2
+    batch = world.batch(1, 1, 2, 3)
+    await world.run(batch)
+    world.done.clear()
+    await world.run(batch)
+    assert world.left == [{batch.hashes[2]}] * 2
