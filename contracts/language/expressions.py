@@ -471,6 +471,7 @@ def _list_comprehension(body: Body, node: ast.ListComp) -> Code:
 
         return append
 
+    _no_name_of_a_later_loop(body, node.generators)
     fill = _loops(body, node.generators, inner)
 
     def build(env: Env) -> list[Any]:
@@ -494,6 +495,7 @@ def _dict_comprehension(body: Body, node: ast.DictComp) -> Code:
 
         return insert
 
+    _no_name_of_a_later_loop(body, node.generators)
     fill = _loops(body, node.generators, inner)
 
     def build(env: Env) -> dict[Any, Any]:
@@ -521,6 +523,22 @@ def _loops(
     (tests, rest), cost = body.costed(lambda: _turn(body, generators, inner))
     body.scopes.pop()
     return _loop(source, store, tests, rest, cost + gas.ITERATION)
+
+
+def _names(nodes: list[ast.expr]) -> set[str]:
+    return {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def _no_name_of_a_later_loop(body: Body, generators: list[ast.comprehension]) -> None:
+    """In Python the names of a comprehension hide those outside, even before they are set: that is an error there."""
+    for number, generator in enumerate(generators):
+        earlier = _names([one.target for one in generators[:number]])
+        here = _names([one.target for one in generators[number:]]) - earlier
+        later = _names([one.target for one in generators[number + 1 :]]) - earlier - _names([generator.target])
+        early = (_names([generator.iter]) & here if number else set()) | (_names(generator.ifs) & later)
+        for name in sorted(early):
+            message = f"{name!r} is not set yet: a later loop of the comprehension sets it"
+            body.problem(generator.iter, "unknown_name", message)
 
 
 def _turn(

@@ -152,15 +152,18 @@ def _read_state(unit: Unit, node: ast.AnnAssign) -> None:
 
 
 def _state_variable(unit: Unit, name: str, kind: str, written: ast.Subscript) -> StateVariable:
-    text = ast.unparse(written)
     if kind != "Map":
-        return StateVariable(name, kind, (), False, annotation(unit, written.slice), text)
+        value_type = annotation(unit, written.slice)
+        return StateVariable(name, kind, (), False, value_type, f"{kind}[{value_type.text}]")
     if not isinstance(written.slice, ast.Tuple) or len(written.slice.elts) != 2:
         unit.problem(written, "annotation", "a Map has a key type and a value type: Map[str, int]")
-        return StateVariable(name, kind, (types.STR,), False, types.ANY, text)
+        return StateVariable(name, kind, (types.STR,), False, types.ANY, kind)
     key, value = written.slice.elts
     keys, nested = _key_types(unit, key)
-    return StateVariable(name, kind, keys, nested, annotation(unit, value), text)
+    value_type = annotation(unit, value)
+    parts = ", ".join([part.text for part in keys])
+    text = f"Map[{f'tuple[{parts}]' if nested else parts}, {value_type.text}]"
+    return StateVariable(name, kind, keys, nested, value_type, text)
 
 
 def _key_types(unit: Unit, node: ast.expr) -> tuple[tuple[types.Type, ...], bool]:
@@ -184,10 +187,12 @@ def _read_function(unit: Unit, node: ast.FunctionDef, in_class: bool) -> None:
         return
     kind = _kind_of(unit, node, in_class)
     names = unit.methods if in_class else unit.functions
-    if not unit.declare(node, node.name):
+    if kind != "init" or node.name != "init":
+        if not unit.declare(node, node.name):
+            return
+    elif "init" in names:
+        unit.problem(node, "structure", "a second @init: a contract is set up once")
         return
-    if node.name == "init" and kind != "init":
-        unit.problem(node, "name", "the name 'init' belongs to the method marked @init")
     function = Function(node.name, kind, node, doc=_docstring(node))
     function.parameters = _read_parameters(unit, node, function, in_class)
     function.returns = _read_returns(unit, node, function)

@@ -19,7 +19,7 @@ from contracts.language.module import is_annotation, is_docstring, read_module
 from contracts.language.rules import expression, fields_hold
 from contracts.language.unit import Body, Function, Unit
 from contracts.language.value_types import Misfit
-from contracts.language.values import fail
+from contracts.language.values import fail, shown
 from ledger import hashing
 
 CACHED_PROGRAMS_MAX = 256
@@ -206,7 +206,7 @@ class CompiledContract:
         try:
             function = self._entries.get(method)
             if function is None:
-                fail(codes.UNKNOWN_METHOD, f"{self.name} has no method {method!r}")
+                fail(codes.UNKNOWN_METHOD, f"{self.name} has no such method{shown(method)}")
             meter.charge(gas.ENTRY)
             return _enter(function, args, host, meter)
         except Failure as failure:

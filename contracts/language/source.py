@@ -304,7 +304,9 @@ class _Lexer:
             match = known.match(body, at)
             assert match is not None
             if match[1] is None:
-                self._problem("not_allowed", f"the escape {body[at : at + 2]!r}; write \\\\ for a backslash", start)
+                self._problem(
+                    "not_allowed", f"the escape {ascii(body[at : at + 2])[1:-1]}; write \\\\ for a backslash", start
+                )
                 at = body.find("\\", at + 2)
                 continue
             self._escape_value(match[1], start)

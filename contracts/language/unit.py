@@ -206,7 +206,7 @@ class Unit:
 
     def declare(self, node: ast.AST, name: str) -> bool:
         """Whether the module or the class may declare this name now; notes the problem if not."""
-        reason = None if name == "init" else self.name_problem(name)
+        reason = self.name_problem(name)
         if reason is None and name in _CLASS_NAMES:
             reason = f"the name {name!r} is taken by the language"
         taken = (self.constants, self.events, self.functions, self.methods, self.state)

@@ -303,6 +303,8 @@ REFUSED = [
     ("class A(Contract):\n    @view()\n    def f(self) -> None:\n        pass", "not_allowed"),
     ("class A(Contract):\n    @init\n    def a(self) -> None:\n        pass\n    @init\n    def b(self) -> None:\n        pass", "structure"),
     ("class A(Contract):\n    def init(self):\n        pass", "name"),
+    ("class A(Contract):\n    init: Var[int]", "name"),
+    ("class A(Contract):\n    @init\n    def init(self) -> None:\n        pass\n    @init\n    def init(self) -> None:\n        pass", "structure"),
     ("class A(Contract):\n    def f(self, *a):\n        pass", "not_allowed"),
     ("class A(Contract):\n    def f(self, *, a):\n        pass", "not_allowed"),
     ("class A(Contract):\n    def f(self, a, /):\n        pass", "structure"),

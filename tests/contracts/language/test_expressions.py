@@ -271,6 +271,8 @@ REFUSED = [
     "'x\u202ey'",
     "1if 1 else 2",
     "__import__('os')",
+    "[a for b in [1] for a in [a]]",
+    "[a for b in [1] if a for a in [2]]",
 ]
 
 
