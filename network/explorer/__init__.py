@@ -1,1 +1,1 @@
-"""The explorer: one page, one style, one script, no build and nothing from elsewhere. `network.gateway.pages` serves it."""
+"""The explorer: one page, its style, its scripts; no build, nothing from outside. `network.gateway.pages` serves it."""
