@@ -18,7 +18,7 @@ from network.api import (
     MarkSealed,
     NodeUnavailable,
 )
-from network.ipc import ReconnectingClient
+from network.ipc import ReconnectingClient, RemoteError
 from network.supervisor import Child
 
 log = logging.getLogger("quorate.executor_link")
@@ -28,6 +28,7 @@ T = TypeVar("T")
 EXECUTE_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.02
+HEIGHT_UNAVAILABLE = "height_unavailable"  # its code for a height that it does not stand below
 
 
 class ExecutorLink:
@@ -60,8 +61,15 @@ class ExecutorLink:
         await self._client.close()
 
     async def execute(self, request: Execute) -> ExecutionOutcome:
-        """Run one batch."""
-        return await self._ask(request, ExecutionOutcome, EXECUTE_TIMEOUT_S)
+        """Run one batch. An executor that fails at it is started again: what its host lacked may be there then."""
+        try:
+            return await self._ask_once(request, ExecutionOutcome, EXECUTE_TIMEOUT_S)
+        except RemoteError as error:
+            if error.code != HEIGHT_UNAVAILABLE:
+                log.error("the executor failed at block %d and is started again: %s", request.height, error)
+                if self._child is not None:
+                    await self._child.kill()
+            raise NodeUnavailable(str(error)) from None
 
     async def status(self) -> ExecutorStatus:
         """Where it stands."""
@@ -104,5 +112,11 @@ class ExecutorLink:
                 return
 
     async def _ask(self, request: Any, kind: type[T], timeout_s: float) -> T:
+        try:
+            return await self._ask_once(request, kind, timeout_s)
+        except RemoteError as error:
+            raise NodeUnavailable(str(error)) from None
+
+    async def _ask_once(self, request: Any, kind: type[T], timeout_s: float) -> T:
         answer = await self._client.request(msgspec.msgpack.encode(request), timeout_s)
         return msgspec.msgpack.decode(answer, type=kind)

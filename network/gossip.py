@@ -14,6 +14,7 @@ from network.wire import Transactions, peer_frame, split_gossip
 
 LINGER_S = 0.004
 AGAIN_AFTER_S = 1.0  # below the time-out of the consensus, so that a loss is mended before it is suspected
+AGAIN_AFTER_MAX_S = 32.0  # doubled each time: what waits because all are overloaded must not load them more
 OWN_PENDING_MAX = 50_000
 
 
@@ -31,7 +32,7 @@ class Gossip:
         self._send = send
         self._get = get
         self._fresh: list[bytes] = []
-        self._own: OrderedDict[bytes, float] = OrderedDict()
+        self._own: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # hash -> (sent when, pause until again)
         self._timer: asyncio.TimerHandle | None = None
 
     def spread(self, accepted: Sequence[tuple[bytes, bytes]]) -> None:
@@ -39,7 +40,7 @@ class Gossip:
         now = asyncio.get_running_loop().time()
         for transaction_hash, raw in accepted:
             self._fresh.append(raw)
-            self._own[transaction_hash] = now
+            self._own[transaction_hash] = (now, AGAIN_AFTER_S)
         while len(self._own) > OWN_PENDING_MAX:
             self._own.popitem(last=False)
         if self._timer is None and self._fresh:
@@ -55,12 +56,12 @@ class Gossip:
         """Called once a second: forget what is done, send again what waits for long."""
         now = asyncio.get_running_loop().time()
         again: list[bytes] = []
-        for transaction_hash, since in list(self._own.items()):
+        for transaction_hash, (since, pause_s) in list(self._own.items()):
             raw = self._get(transaction_hash)
             if raw is None:
                 del self._own[transaction_hash]
-            elif now - since > AGAIN_AFTER_S:
-                self._own[transaction_hash] = now
+            elif now - since > pause_s:
+                self._own[transaction_hash] = (now, min(2 * pause_s, AGAIN_AFTER_MAX_S))
                 again.append(raw)
         for part in split_gossip(again):
             self._broadcast(peer_frame(Transactions(part)))

@@ -124,17 +124,23 @@ class Pipeline:
                 return await self._executor.execute(request)
             except NodeUnavailable as error:
                 log.debug("height %d: %s", request.height, error)
+            await asyncio.sleep(RETRY_S)
             await self.catch_up(request.height - 1)
 
     async def _replay(self, height: int) -> bool:
         """One attempt; False when the state had to be thrown away and the executor comes back empty."""
-        at = (await self._executor.status()).height
+        status = await self._executor.status()
+        at = status.height
         if at > height + self._ahead_max:
             log.error(
                 "the state is at height %d, the block store only at %d: blocks were lost; rebuilding the state",
                 at,
                 height,
             )
+            await self._executor.forget()
+            return False
+        if at <= height and not self._stands_on(status):
+            log.error("the state at height %d is not that of the stored block: rebuilding it", at)
             await self._executor.forget()
             return False
         if height - at > 1:
@@ -144,6 +150,18 @@ class Pipeline:
             if each % REPLAY_LOG_EVERY == 0:
                 log.info("replayed %d of %d", each, height)
         return True
+
+    def _stands_on(self, status: ExecutorStatus) -> bool:
+        """Whether the state is that of the stored block of its height."""
+        header = self._store.header(status.height)
+        if header is None or header.state_root == status.state_root:
+            return True
+        if status.height == 0:
+            raise Diverged(
+                f"the genesis gives state root {status.state_root.hex()}, "
+                f"the stored block 0 says {header.state_root.hex()}"
+            )
+        return False
 
     async def _replay_one(self, height: int) -> None:
         record = self._store.record(height)

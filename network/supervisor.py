@@ -109,4 +109,7 @@ class Child:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RESTART_DELAY_MAX_S)
             self.restarts += 1
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:  # no memory, no file left: the old process has still ended, so it is tried again
+                log.error("the %s cannot be started now: %s", self.spec.name, error)

@@ -26,6 +26,7 @@ from ledger.store import BlockStore
 from ledger.types import Batch, BlockRecord, Genesis, Seal
 from network.api import NodeStatus, PeerStatus
 from network.bodies import BodyKeeper
+from network.body_desk import BodyDesk
 from network.config import NodeConfig, split_address
 from network.driver import Driver, batches_in, split_journal
 from network.executor_link import ExecutorLink
@@ -57,7 +58,6 @@ log = logging.getLogger("quorate.validator")
 
 TICK_S = 1.0
 GOSSIP_CHECKS_MAX = 256
-BODIES_ANSWER_BYTES_MAX = 8 << 20
 FETCHED_BLOCKS_MAX = 1024
 EVIDENCE_FILES_MAX = 1000
 
@@ -104,11 +104,12 @@ class ValidatorNode:
         await self._pipeline.catch_up(self._store.height)
         await self._mark_sealed()
         self._make_replica()
-        for part in (self._sync, self._bodies, self._proposer, self._gossip):
+        for part in (self._sync, self._bodies, self._proposer):
             self._opened.callback(part.close)
         self._opened.push_async_callback(self._server.close)
         await self._server.start()
         self._opened.push_async_callback(self._mesh.close)
+        self._opened.callback(self._gossip.close)  # what lingers goes while there are links
         await self._mesh.start()
         self._opened.push_async_callback(self._stop_tasks)
         self._spawn(self._driver.run(), "driver")
@@ -200,6 +201,7 @@ class ValidatorNode:
             refused=lambda digest, reason: self._driver.post(events.BodiesRefused(digest, reason, now_ms())),
         )
         self._bodies.restore(self._journal_bodies, self._journal_batches, self._store.sealed_height)
+        self._desk = BodyDesk(get=self._bodies.get, send=self._mesh.send_bulk)
         self._proposer = Proposer(mempool=self._mempool, parameters=parameters, propose=self._propose)
         self._intake = Intake(
             mempool=self._mempool,
@@ -246,7 +248,7 @@ class ValidatorNode:
             journal=self._journal_votes,
         )
         self._driver = Driver(replica, self._journal, self, now_ms, halted=self._halt)
-        self._journal_bodies = self._journal_votes = self._journal_batches = []
+        self._journal_bodies, self._journal_votes, self._journal_batches = [], [], []
 
     def _tip(self) -> Tip:
         record = self._store.record(self._store.sealed_height)
@@ -378,7 +380,7 @@ class ValidatorNode:
             case Transactions(raws):
                 self._take_gossip(raws)
             case BodiesRequest(hashes):
-                self._serve_bodies(member, hashes)
+                self._desk.serve(member, hashes)
             case Bodies(raws):
                 self._bodies.on_bodies(raws)
             case BlocksRequest() as request:
@@ -394,18 +396,6 @@ class ValidatorNode:
         task = asyncio.create_task(self._intake.take_gossip(raws))
         self._gossip_checks.add(task)
         task.add_done_callback(self._gossip_checks.discard)
-
-    def _serve_bodies(self, member: int, hashes: Sequence[bytes]) -> None:
-        raws: list[bytes] = []
-        size = 0
-        for transaction_hash in hashes:
-            raw = self._bodies.get(transaction_hash)
-            if raw is not None:
-                size += len(raw)
-                if size > BODIES_ANSWER_BYTES_MAX:
-                    break
-                raws.append(raw)
-        self._mesh.send_bulk(member, peer_frame(Bodies(tuple(raws))))
 
     def _on_link(self, member: int, connected: bool) -> None:
         name = self.genesis.validators.members[member].name
@@ -497,8 +487,8 @@ class ValidatorNode:
         name = self.genesis.validators.members[evidence.member].name
         log.error("EVIDENCE: %s signed two different messages (%s)", name, evidence.kind)
         digest = hashlib.sha256(evidence.first + evidence.second).hexdigest()[:16]
-        self._paths.evidence.mkdir(exist_ok=True)
-        if sum(1 for _ in self._paths.evidence.iterdir()) < EVIDENCE_FILES_MAX:
-            path = self._paths.evidence / f"{name}-{evidence.kind.lower()}-{digest}.msgpack"
-            with contextlib.suppress(OSError):
+        path = self._paths.evidence / f"{name}-{evidence.kind.lower()}-{digest}.msgpack"
+        with contextlib.suppress(OSError):  # a full disk must not make of another's fault this node's end
+            self._paths.evidence.mkdir(exist_ok=True)
+            if sum(1 for _ in self._paths.evidence.iterdir()) < EVIDENCE_FILES_MAX:
                 path.write_bytes(msgspec.msgpack.encode(evidence))

@@ -20,6 +20,7 @@ BODIES_PER_REQUEST_MAX = 4096
 BLOCKS_PER_REQUEST_MAX = 64
 BLOCKS_ANSWER_BYTES_MAX = 8 << 20
 GOSSIP_BYTES_MAX = 1 << 20
+GOSSIP_TRANSACTIONS_MAX = 4096
 
 _OTHER = 0x02
 
@@ -27,7 +28,7 @@ _OTHER = 0x02
 class Transactions(Struct, frozen=True, tag=1):
     """Gossip: canonical signed transactions that the sender accepted from its own clients."""
 
-    raws: tuple[bytes, ...]
+    raws: Annotated[tuple[bytes, ...], Meta(max_length=GOSSIP_TRANSACTIONS_MAX)]
 
 
 class BodiesRequest(Struct, frozen=True, tag=2):
@@ -84,12 +85,12 @@ def read_peer_frame(frame: bytes) -> PeerMessage | None:
 
 
 def split_gossip(raws: Sequence[bytes]) -> list[tuple[bytes, ...]]:
-    """Cut a run of transactions into messages of at most `GOSSIP_BYTES_MAX`."""
+    """Cut a run of transactions into messages of at most `GOSSIP_BYTES_MAX` and `GOSSIP_TRANSACTIONS_MAX`."""
     parts: list[tuple[bytes, ...]] = []
     part: list[bytes] = []
     size = 0
     for raw in raws:
-        if part and size + len(raw) > GOSSIP_BYTES_MAX:
+        if part and (size + len(raw) > GOSSIP_BYTES_MAX or len(part) == GOSSIP_TRANSACTIONS_MAX):
             parts.append(tuple(part))
             part, size = [], 0
         part.append(raw)

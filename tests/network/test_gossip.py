@@ -3,7 +3,14 @@
 import asyncio
 
 from network.gossip import Gossip
-from network.wire import GOSSIP_BYTES_MAX, Transactions, read_peer_frame, split_gossip
+from network.wire import (
+    GOSSIP_BYTES_MAX,
+    GOSSIP_TRANSACTIONS_MAX,
+    Transactions,
+    peer_frame,
+    read_peer_frame,
+    split_gossip,
+)
 
 
 def gossip():
@@ -55,6 +62,29 @@ def test_no_message_is_larger_than_the_limit():
     parts = split_gossip(raws)
     assert [raw for part in parts for raw in part] == raws
     assert all(sum(map(len, part)) <= GOSSIP_BYTES_MAX for part in parts)
+
+
+async def test_what_waits_on_is_sent_again_ever_more_rarely():
+    pool, made, frames, _ = gossip()
+    pool[b"1"] = b"one"
+    made.spread([(b"1", b"one")])
+    await until(lambda: frames)
+    pauses = []
+    for _ in range(8):
+        pauses.append(made._own[b"1"][1])
+        made._own[b"1"] = (-100.0, pauses[-1])
+        made.tick()
+    assert len(frames) == 1 + 8
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0]
+    made.tick()
+    assert len(frames) == 1 + 8
+
+
+def test_no_message_holds_more_transactions_than_the_limit():
+    parts = split_gossip([b"x"] * (GOSSIP_TRANSACTIONS_MAX + 1))
+    assert [len(part) for part in parts] == [GOSSIP_TRANSACTIONS_MAX, 1]
+    assert read_peer_frame(peer_frame(Transactions(parts[0]))) is not None
+    assert read_peer_frame(peer_frame(Transactions((*parts[0], b"x")))) is None
 
 
 def test_bytes_that_are_no_message_are_none():

@@ -29,6 +29,7 @@ class FakeExecutor:
     def __init__(self):
         self.height = 0
         self.total = 0
+        self.root = ZERO_HASH
         self.executed = []
         self.fail_next = 0
         self.commit_but_lose_answer = False
@@ -37,10 +38,11 @@ class FakeExecutor:
         self.fit_max = 100
 
     async def status(self):
-        return ExecutorStatus(self.height, ZERO_HASH, 0, ())
+        return ExecutorStatus(self.height, self.root, 0, ())
 
     async def forget(self):
         self.height = self.total = 0
+        self.root = ZERO_HASH
         self.forgotten += 1
 
     async def execute(self, request):
@@ -56,6 +58,7 @@ class FakeExecutor:
             raise NodeUnavailable("executor: the answer was lost")
         hashes = [identify(raw)[1] for raw in request.transactions]
         state_root = bytes([self.height, self.total, self.lie]) + bytes(29)
+        self.root = state_root
         executed = tuple(range(len(hashes)))[: self.fit_max]
         returned = tuple(range(len(hashes)))[self.fit_max :]
         hashes = hashes[: self.fit_max]
@@ -203,3 +206,19 @@ async def test_what_did_not_fit_waits_after_a_restart_too(world):
     world.done.clear()
     await world.run(batch)
     assert world.left == [{batch.hashes[2]}] * 2
+
+
+async def test_a_state_that_is_not_that_of_its_height_is_rebuilt(world):
+    """A state directory from elsewhere: at a height that the blocks have, with another root."""
+    await world.run(world.batch(1, 1), world.batch(2, 2))
+    world.executor.root = b"\x07" * 32
+    await world.pipeline.catch_up(2)
+    assert world.executor.forgotten == 1
+    assert world.executor.executed == [1, 2, 1, 2]
+
+
+async def test_a_genesis_that_gives_another_root_is_a_divergence(world):
+    world.executor.root = b"\x07" * 32
+    with pytest.raises(Diverged, match="the genesis gives state root 0707"):
+        await world.pipeline.catch_up(0)
+    assert world.executor.forgotten == 0
