@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -27,6 +27,7 @@ LINGER_S = 0.003
 QUIET_S = 0.005  # no job for that long, and the next transaction does not linger
 QUEUE_TRANSACTIONS_MAX = 8_192
 QUEUE_BYTES_MAX = 32 << 20
+SIGNED_REMEMBERED_MAX = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,13 @@ class Checked:
     transaction_hash: bytes = b""
 
 
-def check_one(raw: bytes, *, chain_id: bytes, parameters: Parameters, height: int | None) -> Checked:
-    """Everything that can be said about `raw` without state, for a block at `height` (None: for any height)."""
+def check_one(
+    raw: bytes, *, chain_id: bytes, parameters: Parameters, height: int | None, signed: Container[bytes] = ()
+) -> Checked:
+    """Everything that can be said about `raw` without state, for a block at `height` (None: for any height).
+
+    `signed` holds hashes of transactions whose signature was found to hold before: these very bytes need no more.
+    """
     if len(raw) > parameters.transaction_bytes_max:
         limit = parameters.transaction_bytes_max
         return Checked(raw, "too_large", f"{len(raw)} bytes long, at most {limit} are allowed")
@@ -58,9 +64,10 @@ def check_one(raw: bytes, *, chain_id: bytes, parameters: Parameters, height: in
     at = transaction.body.valid_until if height is None else height
     fault = find_fault(raw, chain_id=chain_id, parameters=parameters, height=at, transaction=transaction)
     code, message = ("", "") if fault is None else fault
-    if fault is None and not signature_holds(raw, transaction):
+    transaction_id, transaction_hash = identify(raw)
+    if fault is None and transaction_hash not in signed and not signature_holds(raw, transaction):
         code, message = "bad_signature", "the signature is not the sender's over this body on this chain"
-    return Checked(raw, code, message, transaction, *identify(raw))
+    return Checked(raw, code, message, transaction, transaction_id, transaction_hash)
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +105,9 @@ class Verifier:
         self._timer: asyncio.TimerHandle | None = None
         self._last_done = float("-inf")
         self._closed = False
+        self._signed: OrderedDict[bytes, None] = (
+            OrderedDict()
+        )  # hashes that passed lately, oldest first; touched by the worker only
         self.counters = {"verified": 0, "verify_chunks": 0, "verify_busy": 0}
 
     @property
@@ -177,9 +187,17 @@ class Verifier:
 
     def _check_all(self, items: list[tuple[bytes, int | None]]) -> list[Checked]:
         """On the worker thread."""
-        return [
-            check_one(raw, chain_id=self._chain_id, parameters=self._parameters, height=height) for raw, height in items
-        ]
+        return [self._check_one(raw, height) for raw, height in items]
+
+    def _check_one(self, raw: bytes, height: int | None) -> Checked:
+        """A transaction comes by gossip, as the body of a batch, and again from its client: it is checked once."""
+        signed = self._signed
+        checked = check_one(raw, chain_id=self._chain_id, parameters=self._parameters, height=height, signed=signed)
+        if not checked.code and checked.transaction_hash not in signed:
+            if len(signed) >= SIGNED_REMEMBERED_MAX:
+                signed.popitem(last=False)
+            signed[checked.transaction_hash] = None
+        return checked
 
     def _on_chunk(self, chunk: list[_Item], running: asyncio.Future[list[Checked]]) -> None:
         self._running = None

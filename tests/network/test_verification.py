@@ -177,3 +177,22 @@ async def test_a_caller_who_gave_up_disturbs_nobody(verifier: Verifier, monkeypa
 def test_a_deep_parser_bomb_is_one_malformed_transaction() -> None:
     bomb = codec.encode([]) * 100 + b"\x91" * 120_000
     assert check_one(bomb, chain_id=CHAIN, parameters=PARAMETERS, height=1).code == "malformed"
+
+
+async def test_the_same_bytes_are_checked_once_however_they_come_again(
+    verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = sign(1), forged(sign(2))
+    await verifier.check([good, bad])
+    asked = []
+    monkeypatch.setattr(verification, "signature_holds", lambda raw, _: asked.append(raw) is not None)
+    again = await verifier.check_bodies([good, bad, forged(good)])
+    assert [each.code for each in again] == ["", "bad_signature", "bad_signature"]
+    assert asked == [bad, forged(good)]
+
+
+async def test_what_is_remembered_is_bounded_oldest_first(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "SIGNED_REMEMBERED_MAX", 2)
+    raws = [sign(salt) for salt in range(3)]
+    await verifier.check(raws)
+    assert list(verifier._signed) == [identify(raw)[1] for raw in raws[1:]]
