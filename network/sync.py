@@ -1,18 +1,20 @@
 """Fetching sealed blocks from a peer, and serving them. A block is believed for its seal, never for its sender.
 
-One fetch is outstanding at a time, with a deadline. Everything an answer says is checked before the replica hears
-of it: the record against its own hashes, the header against a quorum's signatures.
+One fetch is outstanding at a time, with a deadline for each answer and one for all: large blocks come few at a time,
+and the rest is asked for at once. Everything an answer says is checked before the replica hears of it: the record
+against its own hashes, the header against a quorum's signatures.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.blocks import check_record
-from ledger.errors import InvalidProof
+from ledger.errors import InvalidProof, StorageError
 from ledger.seals import verify_sealed_header
 from ledger.store import BlockStore
 from ledger.types import BlockRecord, ValidatorSet
@@ -21,7 +23,9 @@ from network.wire import BLOCKS_ANSWER_BYTES_MAX, BLOCKS_PER_REQUEST_MAX, Blocks
 log = logging.getLogger("quorate.sync")
 
 ANSWER_DEADLINE_S = 5.0
-SERVE_INTERVAL_S = 0.02  # a peer that asks in a loop is answered at most this often
+FETCH_DEADLINE_S = 30.0  # a peer that drips block after block has its turn no longer than that
+SERVE_INTERVAL_S = 0.02  # a peer that asks in a loop is answered at most this often,
+SERVE_RESTS = 3  # and takes at most a quarter of this node's time: after an answer it waits so many times its cost
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Outstanding:
     member: int
     first: int
     last: int
+    until: float
     timer: asyncio.TimerHandle
 
 
@@ -54,14 +59,18 @@ class BlockSync:
         self._fetched = fetched
         self._failed = failed
         self._outstanding: Outstanding | None = None
-        self._served: dict[int, float] = {}
+        self._served_until: dict[int, float] = {}  # member -> when its next answer may go, by the loop's clock
         self._serving: set[int] = set()
 
     def fetch(self, member: int, first: int, last: int) -> None:
         """Ask one peer for a range; a fetch under way is given up for it."""
+        self._ask(member, first, last, asyncio.get_running_loop().time() + FETCH_DEADLINE_S)
+
+    def _ask(self, member: int, first: int, last: int, until: float) -> None:
         self.close()
-        timer = asyncio.get_running_loop().call_later(ANSWER_DEADLINE_S, self._fail, "no answer in time")
-        self._outstanding = Outstanding(member, first, last, timer)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(min(until, loop.time() + ANSWER_DEADLINE_S), self._fail, "no answer in time")
+        self._outstanding = Outstanding(member, first, last, until, timer)
         self._send(member, peer_frame(BlocksRequest(first, min(last, first + BLOCKS_PER_REQUEST_MAX - 1))))
 
     def on_blocks(self, member: int, message: Blocks) -> None:
@@ -73,7 +82,7 @@ class BlockSync:
             self._fail("it has none of these blocks")
             return
         height = asked.first
-        for record in message.records:
+        for record in message.records[: asked.last - asked.first + 1]:
             try:
                 self._verify(record, height)
             except InvalidProof as error:
@@ -81,17 +90,18 @@ class BlockSync:
                 return
             self._fetched(record)
             height += 1
-        self.close()
+        if height <= asked.last:
+            self._ask(member, height, asked.last, asked.until)
+        else:
+            self.close()
 
     def serve(self, member: int, request: BlocksRequest) -> None:
         """Answer a peer from the block store: sealed blocks only, bounded in number, bytes and rate."""
         loop = asyncio.get_running_loop()
         if member in self._serving:
             return  # it asks faster than it is answered: its own deadline will tell it
-        wait_s = max(0.0, self._served.get(member, 0.0) + SERVE_INTERVAL_S - loop.time())
-        self._served[member] = loop.time() + wait_s
         self._serving.add(member)
-        loop.call_later(wait_s, self._answer, member, request)
+        loop.call_at(max(loop.time(), self._served_until.get(member, 0.0)), self._answer, member, request)
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -101,18 +111,30 @@ class BlockSync:
 
     def _answer(self, member: int, request: BlocksRequest) -> None:
         self._serving.discard(member)
+        began = time.perf_counter()
+        try:
+            self._send(member, peer_frame(Blocks(request.first, tuple(self._read(request)))))
+        finally:
+            rest_s = max(SERVE_INTERVAL_S, SERVE_RESTS * (time.perf_counter() - began))
+            self._served_until[member] = asyncio.get_running_loop().time() + rest_s
+
+    def _read(self, request: BlocksRequest) -> list[BlockRecord]:
         records: list[BlockRecord] = []
         size = 0
         last = min(request.last, request.first + BLOCKS_PER_REQUEST_MAX - 1)
         for height in range(request.first, last + 1):
-            record = self._store.record(height)
+            try:
+                record = self._store.record(height)
+            except StorageError as error:
+                log.error("block %d cannot be served: %s", height, error)
+                break
             if record is None or record.seal is None:
                 break
             size += sum(map(len, record.bodies)) + sum(map(len, record.receipts))
             if records and size > BLOCKS_ANSWER_BYTES_MAX:
                 break
             records.append(record)
-        self._send(member, peer_frame(Blocks(request.first, tuple(records))))
+        return records
 
     def _verify(self, record: BlockRecord, height: int) -> None:
         header = record.block.header

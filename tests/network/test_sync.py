@@ -7,6 +7,7 @@ import pytest
 
 from ledger.blocks import genesis_record, next_header
 from ledger.crypto import SigningKey
+from ledger.errors import DataLost
 from ledger.hashing import ZERO_HASH
 from ledger.merkle import root
 from ledger.seals import assemble_seal, checkpoint_message
@@ -142,3 +143,55 @@ async def test_what_is_asked_is_served_sealed_and_bounded(world):
     while len(world.sent) < 2:
         await asyncio.sleep(0.001)
     assert world.sent[1] == (1, Blocks(77, ()))
+
+
+async def test_what_did_not_fit_one_answer_is_asked_for_at_once(world):
+    """Blocks of megabytes come two at a time; waiting for somebody's patience between them would never close a gap."""
+    world.sync.fetch(2, 1, 5)
+    world.sync.on_blocks(2, Blocks(1, tuple(CHAIN[1:3])))
+    world.sync.on_blocks(2, Blocks(3, tuple(CHAIN[3:4])))
+    world.sync.on_blocks(2, Blocks(4, tuple(CHAIN[4:6])))
+    assert [request for _, request in world.sent] == [BlocksRequest(1, 5), BlocksRequest(3, 5), BlocksRequest(4, 5)]
+    assert [record.height for record in world.fetched] == [1, 2, 3, 4, 5]
+    assert world.failed == []
+    world.sync.on_blocks(2, Blocks(4, tuple(CHAIN[4:6])))  # done: nothing is asked any more
+    assert len(world.fetched) == 5
+
+
+async def test_a_peer_that_drips_block_after_block_has_one_deadline_for_all(world, monkeypatch):
+    monkeypatch.setattr("network.sync.FETCH_DEADLINE_S", 0.001)
+    world.sync.fetch(2, 1, 5)
+    world.sync.on_blocks(2, Blocks(1, tuple(CHAIN[1:2])))
+    while not world.failed:
+        await asyncio.sleep(0.001)
+    assert world.failed == [2]
+
+
+async def test_more_than_was_asked_for_is_not_looked_at(world):
+    world.sync.fetch(2, 1, 2)
+    world.sync.on_blocks(2, Blocks(1, tuple(CHAIN[1:5])))
+    assert [record.height for record in world.fetched] == [1, 2]
+
+
+async def test_who_asks_in_a_loop_rests_in_proportion_to_what_it_cost(world, monkeypatch):
+    clock = iter([0.0, 0.5])  # the answer takes half a second
+    monkeypatch.setattr("network.sync.time.perf_counter", lambda: next(clock))
+    world.sync.serve(3, BlocksRequest(1, 5))
+    while not world.sent:
+        await asyncio.sleep(0.001)
+    assert 1.4 < world.sync._served_until[3] - asyncio.get_running_loop().time() <= 1.5
+
+
+async def test_a_block_that_cannot_be_read_ends_an_answer_and_nothing_else(world, monkeypatch):
+    read = BlockStore.record
+
+    def damaged(self, height):
+        if height == 3:
+            raise DataLost("block 3 is damaged")
+        return read(self, height)
+
+    monkeypatch.setattr(BlockStore, "record", damaged)
+    world.sync.serve(3, BlocksRequest(1, 5))
+    while not world.sent:
+        await asyncio.sleep(0.001)
+    assert world.sent == [(3, Blocks(1, tuple(CHAIN[1:3])))]
