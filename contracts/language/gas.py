@@ -13,10 +13,10 @@ from typing import Any, Final
 from contracts.language.interface import Meter
 
 # ── fixed, by construct ───────────────────────────────────────────────────────────────────────────
-STATEMENT: Final = 15
+STATEMENT: Final = 15  # any statement, besides what is in it
 LOAD: Final = 5  # a name, a constant
 OPERATION: Final = 20  # an operator, a comparison, `not`, a conditional expression
-SUBSCRIPT: Final = 25
+SUBSCRIPT: Final = 25  # x[i], x[a:b], of values
 BUILD: Final = 40  # a list, dict or tuple display, besides its items
 METHOD_CALL: Final = 45  # a method of a value, a built-in function
 FUNCTION_CALL: Final = 120  # a method of the contract, a function of the module
@@ -24,12 +24,12 @@ ENTRY: Final = 200  # entering a contract
 ITERATION: Final = 30  # one turn of a loop or comprehension
 CONTEXT: Final = 25  # self.ctx.sender and its like
 STATE_READ: Final = 150  # besides what the runtime charges for the access
-STATE_WRITE: Final = 200
+STATE_WRITE: Final = 200  # besides what the runtime charges for the access
 SCAN: Final = 300  # one iteration over a Map, besides its entries
-SCAN_ENTRY: Final = 150
-EMIT: Final = 300
+SCAN_ENTRY: Final = 150  # each entry that it gives
+EMIT: Final = 300  # one event, besides its fields and what the runtime charges
 CONTRACT_CALL: Final = 1000  # besides what happens inside
-SHA256: Final = 150
+SHA256: Final = 150  # besides the bytes
 POW_MODULO: Final = 60  # for each bit of the exponent
 
 # ── by size ───────────────────────────────────────────────────────────────────────────────────────
@@ -41,10 +41,10 @@ ENTRY_MADE: Final = 60  # a dict entry
 ITEM_SCANNED: Final = 6  # an item looked at
 ITEM_CODED: Final = 30  # a value encoded, decoded, checked against a type or compared, for each value in it
 CHARACTERS_MADE_PER_UNIT: Final = 2  # characters (of ASCII text) or bytes made for one unit of gas
-CHARACTERS_SCANNED_PER_UNIT: Final = 8
+CHARACTERS_SCANNED_PER_UNIT: Final = 8  # characters or bytes looked at for one unit of gas
 CHARACTERS_ASKED_PER_UNIT: Final = 1  # isdigit and its like, strip
 BYTE_DECODED: Final = 2  # of what the state held
-SHA256_BYTES_PER_UNIT: Final = 2
+SHA256_BYTES_PER_UNIT: Final = 2  # bytes hashed for one unit of gas
 
 
 def text_weight(text: Any) -> int:

@@ -9,32 +9,32 @@ from __future__ import annotations
 from typing import Final
 
 # ── source ────────────────────────────────────────────────────────────────────────────────────────
-SOURCE_BYTES_MAX: Final = 64 << 10
-TOKENS_MAX: Final = 16_384
+SOURCE_BYTES_MAX: Final = 64 << 10  # of a contract, as UTF-8
+TOKENS_MAX: Final = 16_384  # words, numbers, strings and signs of a source
 LINE_CHARACTERS_MAX: Final = 40_000  # longer lines hide things in a review; generated tables still fit
-BRACKET_DEPTH_MAX: Final = 24
-INDENT_DEPTH_MAX: Final = 12
+BRACKET_DEPTH_MAX: Final = 24  # brackets inside each other
+INDENT_DEPTH_MAX: Final = 12  # blocks inside each other
 OPERATORS_IN_EXPRESSION_MAX: Final = 100  # operators, dots and calls on the way to one innermost operand
-ELIF_CHAIN_MAX: Final = 64
+ELIF_CHAIN_MAX: Final = 64  # `elif` in a row
 INTEGER_DIGITS_MAX: Final = 80  # of a literal; 2**256 has 78
-NAME_CHARACTERS_MAX: Final = 63
+NAME_CHARACTERS_MAX: Final = 63  # of any name
 PROBLEMS_MAX: Final = 100  # problems told at once
 
 # ── shape of a program ────────────────────────────────────────────────────────────────────────────
-EXPRESSION_DEPTH_MAX: Final = 40
-FUNCTIONS_MAX: Final = 256
-PARAMETERS_MAX: Final = 32
-STATE_VARIABLES_MAX: Final = 64
-EVENTS_MAX: Final = 64
+EXPRESSION_DEPTH_MAX: Final = 40  # expressions inside each other
+FUNCTIONS_MAX: Final = 256  # methods and functions of a file
+PARAMETERS_MAX: Final = 32  # of one function; fields of one event
+STATE_VARIABLES_MAX: Final = 64  # of a contract
+EVENTS_MAX: Final = 64  # of a file
 LOCALS_MAX: Final = 128  # in one function, comprehension variables included
 FRAMES_PER_CALL_MAX: Final = 400  # host frames that one call of one contract can need, found statically
 HOST_RECURSION_LIMIT: Final = 6_000  # 8 nested contract calls of that many frames, and room for the runtime
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────
-INTEGER_BITS_MAX: Final = 256
-INTEGER_MAX: Final = (1 << INTEGER_BITS_MAX) - 1
-STR_CHARACTERS_MAX: Final = 256 << 10
-BYTES_LENGTH_MAX: Final = 512 << 10
+INTEGER_BITS_MAX: Final = 256  # of the magnitude of an int
+INTEGER_MAX: Final = (1 << INTEGER_BITS_MAX) - 1  # the largest int; its negative is the smallest
+STR_CHARACTERS_MAX: Final = 256 << 10  # of a str
+BYTES_LENGTH_MAX: Final = 512 << 10  # of a bytes
 ITEMS_MAX: Final = 64 << 10  # of a list, tuple or dict
 VALUE_DEPTH_MAX: Final = 16  # containers inside containers, wherever a value is compared, encoded or checked
 ENCODED_BYTES_MAX: Final = 128 << 10  # one stored value, one event, one argument list, one result

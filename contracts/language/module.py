@@ -38,6 +38,8 @@ def read_module(unit: Unit, tree: ast.Module) -> None:
                 "not_allowed",
                 f"{refusal(node)}; a module has imports, constants, events, functions and a contract",
             )
+    if len(unit.events) > limits.EVENTS_MAX:
+        unit.problem(tree, "too_large", f"more than {limits.EVENTS_MAX} events")
     if not contracts:
         unit.problem(tree, "structure", "there is no contract: class Name(Contract)")
 
