@@ -73,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     members: int = 4
     powers: tuple[int, ...] = ()
     byzantine: tuple[tuple[int, str], ...] = ()  # (member, the name of its behaviour)
+    forgetful: tuple[int, ...] = ()  # members whose crashes take the journal along; they count as faulty as well
     network: NetworkFaults = NetworkFaults()
     crashes: int = 0
     partitions: int = 0
@@ -94,6 +95,8 @@ def swarm(seed: int) -> Plan:
             if powers[member] <= budget and prng.chance(500):
                 budget -= powers[member]
                 byzantine.append((member, BEHAVIOURS[prng.below(len(BEHAVIOURS))]))
+    luck = Prng(seed ^ 0x1057)  # apart, so that older seeds keep their plans
+    forgetful = tuple(member for member, _ in byzantine if luck.chance(150))
     network = NetworkFaults(
         loss_permille=(0, 0, 20, 100, 300)[prng.below(5)],
         duplicate_permille=(0, 50, 500)[prng.below(3)],
@@ -104,7 +107,8 @@ def swarm(seed: int) -> Plan:
         seed=seed,
         members=members,
         powers=powers,
-        byzantine=tuple(byzantine),
+        byzantine=tuple(each for each in byzantine if each[0] not in forgetful),
+        forgetful=forgetful,
         network=network,
         crashes=(0, 0, 3, 10)[prng.below(4)],
         partitions=(0, 0, 2, 6)[prng.below(4)],

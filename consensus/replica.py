@@ -189,7 +189,7 @@ class Replica:
 
     def _on_received(self, event: Received) -> None:
         envelope, body = open_envelope(event.data)
-        if body.sender == self._core.member and envelope.kind != NEW_VIEW:
+        if body.sender == self._core.member and (envelope.kind != NEW_VIEW or self._doubt):
             self._on_own(envelope, body)
         elif isinstance(body, Status):
             status.on_status(self._core, envelope, body, self._doubt)

@@ -172,6 +172,10 @@ class Node:
         self.replica = None
         for _ in range(self.cluster.prng.below(self.cluster.plan.window + 1)):
             self.blocks.pop(max(self.blocks, default=0), None)  # not synced yet: the journal must make up for it
+        if self.member in self.cluster.plan.forgetful:
+            self.journal = []
+            if self.cluster.prng.chance(300):
+                self.blocks = {}
 
     def executed(self) -> set[bytes]:
         """Every transaction that the blocks on disk have run."""
@@ -229,7 +233,8 @@ class Node:
     def send(self, receivers: list[int], data: bytes) -> None:
         """Into the network, bent first if this member is Byzantine."""
         if self.tamper is None:
-            self.votes.on_sent(data)
+            if self.member not in self.cluster.plan.forgetful:
+                self.votes.on_sent(data)
             outgoing = [(receiver, data) for receiver in receivers]
         else:
             outgoing = self.tamper.bend(receivers, data)
@@ -417,8 +422,9 @@ class Cluster:
 
     @property
     def correct(self) -> list[Node]:
-        """The members that follow the protocol."""
-        return [node for node in self.nodes if node.tamper is None]
+        """The members that follow the protocol. One that lost its journal may find that out, and stop."""
+        given_up = {member for member in self.plan.forgetful if self.nodes[member].halted}
+        return [node for node in self.nodes if node.tamper is None and node.member not in given_up]
 
     def run(self) -> None:
         """Play the plan to its end. Raises `Violation`."""

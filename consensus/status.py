@@ -6,12 +6,24 @@ Whatever a lost connection lost is so sent again, and only to a peer that did no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from consensus.actions import SetTimer
 from consensus.amnesia import Doubt
 from consensus.certificates import seal_holds
 from consensus.core import BUFFERED_WINDOWS, Core, Peer
 from consensus.errors import MessageRefused
-from consensus.messages import CHECKPOINT, COMMIT, PREPARE, CommitCertificate, Envelope, Status, Vote, open_envelope
+from consensus.messages import (
+    CHECKPOINT,
+    COMMIT,
+    PREPARE,
+    CommitCertificate,
+    Envelope,
+    Kind,
+    Status,
+    Vote,
+    open_envelope,
+)
 from consensus.ordering import on_final
 from consensus.sealing import note_seal
 from consensus.slot import Slot
@@ -170,17 +182,33 @@ def _send_votes(core: Core, body: Status) -> None:
 
 
 def _remind(core: Core, member: int) -> None:
-    """Hand a forgetful member one vote of its own that is held here: it then knows that it has a past (P6.5)."""
-    epoch = core.committee.epoch
-    for height in sorted(core.checkpoints):
-        held = core.checkpoints[height].of(member)
-        if held:
-            body = Checkpoint(epoch, height, member, held[0])
-            core.send(member, Envelope(CHECKPOINT, body.encode(), held[1]))
+    """Hand a forgetful member one message of its own that is held here: it then knows that it has a past (P6.5)."""
+    left = core.view_changes.get(member)
+    votes = (vote for height in sorted(core.slots) for vote in _votes_of(core, core.slots[height], member))
+    checkpoints = (_checkpoint_of(core, height, member) for height in sorted(core.checkpoints))
+    own_view = core.new_view if core.committee.primary(core.entered_view) == member else None
+    for held in (left.envelope if left else None, own_view, *votes, *checkpoints):
+        if held is not None:
+            core.send(member, held)
             return
-    for height in sorted(core.slots):
-        for view in sorted(core.slots[height].rounds):
-            held = core.slots[height].rounds[view].prepares.of(member)
-            if held:
-                core.send(member, Envelope(PREPARE, Vote(epoch, view, height, member, held[0]).encode(), held[1]))
-                return
+
+
+def _votes_of(core: Core, slot: Slot, member: int) -> Iterator[Envelope]:
+    """That member's proposals, PREPAREs and COMMITs at a height."""
+    for view in sorted(slot.rounds):
+        found = slot.rounds[view]
+        if found.proposal and found.proposal.envelope and core.committee.primary(view) == member:
+            yield open_envelope(found.proposal.envelope)[0]
+        if prepare := found.prepares.of(member):
+            yield _envelope(PREPARE, Vote(core.committee.epoch, view, slot.height, member, prepare[0]), prepare[1])
+        if commit := found.commits.of(member):
+            yield _envelope(COMMIT, Vote(core.committee.epoch, view, slot.height, member, commit[0]), commit[1])
+
+
+def _checkpoint_of(core: Core, height: int, member: int) -> Envelope | None:
+    held = core.checkpoints[height].of(member)
+    return _envelope(CHECKPOINT, Checkpoint(core.committee.epoch, height, member, held[0]), held[1]) if held else None
+
+
+def _envelope(kind: Kind, body: Vote | Checkpoint, signature: bytes) -> Envelope:
+    return Envelope(kind, body.encode(), signature)

@@ -73,6 +73,11 @@ def test_a_third_of_all_messages_lost_half_repeated(seed):
     simulate(Plan(seed=seed, network=NetworkFaults(loss_permille=300, duplicate_permille=500, delay_max_ms=100)))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_member_that_keeps_losing_its_journal_forks_nothing(seed):
+    simulate(Plan(seed=seed, forgetful=(seed % 4,), crashes=30, network=NetworkFaults(loss_permille=50)))
+
+
 def test_memory_stays_within_the_window():
     cluster = simulate(Plan(seed=8, byzantine=((1, "impatient"),), transactions=60, window=2))
     for node in cluster.correct:
