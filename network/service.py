@@ -7,6 +7,7 @@ delay a vote. Only sealed heights are served.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -29,9 +30,12 @@ from network.api import (
     Subscribe,
     TransactionRecord,
 )
+from network.frames import FrameTooLarge
 from network.intake import Intake
 from network.ipc import Connection
 from network.mempool import Mempool
+
+log = logging.getLogger("quorate.service")
 
 BLOCKS_MAX = 64
 BLOCKS_ANSWER_BYTES_MAX = 8 << 20
@@ -70,7 +74,7 @@ class ValidatorService:
         """Push a sealed block to every gateway that follows."""
         if self._subscribers:
             payload = record.encode()
-            self._subscribers = [each for each in self._subscribers if each.push(payload)]
+            self._subscribers = [each for each in self._subscribers if _pushed(each, payload)]
 
     async def _answer(self, connection: Connection, request: AnyValidatorRequest) -> Any:
         match request:
@@ -91,7 +95,8 @@ class ValidatorService:
             case GetAccount(public_key, before_height, before_index, limit):
                 return self._account(public_key, before_height, before_index, limit)
             case Subscribe():
-                self._subscribers.append(connection)
+                others = [each for each in self._subscribers if each is not connection and not each.closed]
+                self._subscribers = [*others, connection]
                 return self._store.sealed_height
 
     async def _blocks(self, first: int, last: int, light: bool) -> list[BlockRecord]:
@@ -130,6 +135,15 @@ class ValidatorService:
             public_key, before=(before_height, before_index), limit=max(1, min(limit, ACCOUNT_ENTRIES_MAX))
         )
         return [AccountEntry(*entry) for entry in entries if entry[0] <= self._store.sealed_height]
+
+
+def _pushed(connection: Connection, payload: bytes) -> bool:
+    """Whether this gateway still follows. A block that fits no frame is one that it must do without: votes go on."""
+    try:
+        return connection.push(payload)
+    except FrameTooLarge as error:
+        log.error("a sealed block cannot be streamed to a gateway: %s", error)
+        return True
 
 
 def _light(record: BlockRecord) -> BlockRecord:

@@ -18,6 +18,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from consensus import Replica, Tip, actions, events
+from consensus.errors import JournalDamaged
 from ledger.blocks import genesis_record
 from ledger.crypto import SigningKey, verify
 from ledger.errors import DataLost, GenesisError, StorageError
@@ -237,16 +238,19 @@ class ValidatorNode:
         return {by_name[peer.name]: split_address(peer.address) for peer in self.config.peers}
 
     def _make_replica(self) -> None:
-        replica = Replica(
-            member=self.member,
-            chain_id=self.genesis.chain_id,
-            validators=self.genesis.validators,
-            parameters=self.genesis.parameters,
-            sign=self._key.sign,
-            verify=verify,
-            tip=self._tip(),
-            journal=self._journal_votes,
-        )
+        try:
+            replica = Replica(
+                member=self.member,
+                chain_id=self.genesis.chain_id,
+                validators=self.genesis.validators,
+                parameters=self.genesis.parameters,
+                sign=self._key.sign,
+                verify=verify,
+                tip=self._tip(),
+                journal=self._journal_votes,
+            )
+        except JournalDamaged as error:
+            raise DataLost(f"the vote journal {self._paths.journal} is damaged: {error}") from None
         self._driver = Driver(replica, self._journal, self, now_ms, halted=self._halt)
         self._journal_bodies, self._journal_votes, self._journal_batches = [], [], []
 
@@ -358,6 +362,7 @@ class ValidatorNode:
     def _on_sealed(self, height: int, seal: Seal) -> None:
         self._store.seal(height, seal)
         self._mempool.release(height)
+        self._proposer.poke()  # what did not fit there may be all that waits
         self._bodies.unpin(height)
         self._fetched.pop(height, None)
         record = self._unsealed.pop(height)

@@ -11,7 +11,7 @@ from ledger.seals import assemble_seal, checkpoint_message
 from ledger.store import BlockStore
 from ledger.transactions import identify, sign_transaction
 from ledger.types import Batch, Block, BlockRecord, Call, Checkpoint, Genesis, Parameters, Validator, ValidatorSet
-from network import api
+from network import api, frames
 from network.intake import Intake
 from network.mempool import Limits, Mempool
 from network.service import BLOCKS_MAX, ValidatorService
@@ -52,6 +52,7 @@ class Gateway:
     def __init__(self):
         self.pushed = []
         self.slow = False
+        self.closed = False
 
     def push(self, payload):
         if self.slow:
@@ -182,3 +183,24 @@ async def test_subscribers_get_each_sealed_block_and_a_slow_one_is_cut_off(world
 async def test_bytes_that_are_no_request_are_an_error_not_a_crash(world):
     with pytest.raises(msgspec.MsgspecError):
         await world.service.handle(world.gateway, b"\xc1junk")
+
+
+async def test_a_gateway_that_subscribes_again_gets_each_block_once_and_a_gone_one_is_forgotten(world):
+    for _ in range(3):
+        await world.ask(api.Subscribe(), int)
+    assert len(world.service._subscribers) == 1
+    world.gateway.closed, gone = True, world.gateway
+    world.gateway = Gateway()
+    await world.ask(api.Subscribe(), int)
+    assert world.service._subscribers == [world.gateway]
+    assert gone.pushed == []
+
+
+async def test_a_block_too_large_for_the_stream_stops_nobody(world, monkeypatch):
+    record = world.grow(transaction(1))
+    await world.ask(api.Subscribe(), int)
+    monkeypatch.setattr(world.gateway, "push", lambda _payload: frames.header(1 << 40))
+    world.service.publish(record)
+    monkeypatch.undo()
+    world.service.publish(record)
+    assert world.gateway.pushed == [record]
