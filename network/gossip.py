@@ -46,6 +46,10 @@ class Gossip:
         if self._timer is None and self._fresh:
             self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._flush)
 
+    def adopt(self, waiting: Sequence[tuple[bytes, bytes]]) -> None:
+        """Spread these too, once: they came from a peer, and a client of this node has asked for them since."""
+        self.spread([(each, raw) for each, raw in waiting if each not in self._own])
+
     def on_connected(self, member: int) -> None:
         """A peer is back: it gets what still waits here."""
         raws = [raw for raw in (self._get(each) for each in self._own) if raw is not None]

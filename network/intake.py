@@ -22,7 +22,9 @@ _SENTENCES = {
 
 
 class Intake:
-    """`check` verifies off the loop; `in_block(id)` says whether a transaction was executed; `added` gets the news."""
+    """`check` verifies off the loop; `in_block(id)` says whether a transaction was executed; `added` gets the news;
+    `asked_again` what waits here already and a client of this node hands over: whoever spread it may be gone.
+    """
 
     def __init__(
         self,
@@ -31,17 +33,24 @@ class Intake:
         check: Callable[[Sequence[bytes]], Awaitable[Sequence[Checked]]],
         in_block: Callable[[bytes], bool],
         added: Callable[[Sequence[tuple[bytes, bytes]], bool], None],
+        asked_again: Callable[[Sequence[tuple[bytes, bytes]]], None],
     ) -> None:
         self._mempool = mempool
         self._check = check
         self._in_block = in_block
         self._added = added
+        self._asked_again = asked_again
         self.counters = {"submitted": 0, "accepted": 0, "rejected": 0, "gossiped": 0}
 
     async def submit(self, raws: Sequence[bytes]) -> list[Admission]:
         """From this node's clients: one admission each, in order. What is accepted goes on to every peer."""
         self.counters["submitted"] += len(raws)
-        waiting = [transaction_hash(raw) in self._mempool for raw in raws]
+        hashes = [transaction_hash(raw) for raw in raws]
+        waiting = [each in self._mempool for each in hashes]
+        if any(waiting):
+            self._asked_again(
+                [pair for pair, known in zip(zip(hashes, raws, strict=True), waiting, strict=True) if known]
+            )
         fresh = [raw for raw, known in zip(raws, waiting, strict=True) if not known]
         admissions = iter(self._admit(await self._check(fresh), own=True))
         return [_known(raw) if known else next(admissions) for raw, known in zip(raws, waiting, strict=True)]

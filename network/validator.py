@@ -209,6 +209,7 @@ class ValidatorNode:
             check=self._verifier.check,
             in_block=lambda transaction_id: self._store.locate(transaction_id) is not None,
             added=self._on_added,
+            asked_again=self._gossip.adopt,
         )
         self._executor = ExecutorLink(self._paths.executor_socket, self._executor_child)
         self._pipeline = Pipeline(

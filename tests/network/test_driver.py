@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from consensus import actions, events
-from ledger.errors import StorageError
+from consensus.recovery import Anchor, BatchHeld
+from ledger.errors import DataLost, StorageError
 from ledger.journal import Journal
-from network.driver import Driver, split_journal
+from ledger.types import Batch
+from network.driver import Driver, batches_in, split_journal
 
 
 class ScriptedReplica:
@@ -252,3 +256,13 @@ async def test_a_journal_that_must_be_large_is_not_rewritten_with_every_vote(tmp
         await driver._turn()
     assert journal.generation == 2
     journal.close()
+
+
+def test_the_batches_of_a_journal_are_those_that_its_votes_rest_on():
+    batch = Batch(0, 7, 0, 0, 1000, (bytes(32),))
+    assert batches_in([Anchor(3).encode(), BatchHeld(batch.digest, batch).encode()]) == [batch]
+
+
+def test_a_journal_with_what_is_no_record_is_a_damaged_one():
+    with pytest.raises(DataLost, match="never writes"):
+        batches_in([b"no record"])

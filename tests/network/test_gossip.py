@@ -90,3 +90,11 @@ def test_no_message_holds_more_transactions_than_the_limit():
 def test_bytes_that_are_no_message_are_none():
     for frame in (b"", b"\x02", b"\x02\xc1", b"\x07abc", b"\x02" + b"\x91" * 100_000, b"\x02\x92\x09\x90"):
         assert read_peer_frame(frame) is None
+
+
+async def test_a_peers_transaction_that_a_client_asks_for_here_is_spread_once():
+    _, made, frames, _ = gossip()
+    made.adopt([(b"1", b"one")])
+    made.adopt([(b"1", b"one")])
+    await until(lambda: frames)
+    assert [read_peer_frame(frame) for frame in frames] == [Transactions((b"one",))]

@@ -67,11 +67,13 @@ class World:
         self.store.put(genesis_record(GENESIS, ZERO_HASH))
         self.mempool = Mempool(Limits(transactions_max=20))
         self.spread = []
+        self.asked_again = []
         self.intake = Intake(
             mempool=self.mempool,
             check=self.check,
             in_block=lambda each: self.store.locate(each) is not None,
             added=lambda news, own: self.spread.append((len(news), own)),
+            asked_again=self.asked_again.extend,
         )
         self.service = ValidatorService(
             genesis=GENESIS, store=self.store, mempool=self.mempool, intake=self.intake, status=lambda: None
@@ -204,3 +206,11 @@ async def test_a_block_too_large_for_the_stream_stops_nobody(world, monkeypatch)
     monkeypatch.undo()
     world.service.publish(record)
     assert world.gateway.pushed == [record]
+
+
+async def test_what_came_by_gossip_and_is_submitted_here_becomes_this_nodes_matter(world):
+    """Whoever accepted it first may have died before it reached everybody."""
+    raw, new = transaction(1), transaction(2)
+    await world.intake.take_gossip([raw])
+    assert [each.code for each in await world.submit(raw, new)] == ["known", "accepted"]
+    assert world.asked_again == [(identify(raw)[1], raw)]
