@@ -39,7 +39,7 @@ class GatewaySettings:
     handovers_at_once_max: int = 4
     linger_ms: float = 4.0
     known_senders_max: int = 65_536
-    known_sender_ttl_s: float = 2.0
+    known_sender_ttl_s: float = 60.0
 
     # Waiting for seals.
     waiters_max: int = 20_000
