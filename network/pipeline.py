@@ -50,8 +50,9 @@ class Pipeline:
     """Executes what is delivered, one height after the other.
 
     `ahead_max` is how many heights the executor can execute again; `bodies(batch)` are the transactions in order;
-    `fetched(height)` is a sealed record that came from a peer, where one did; `executed(record, left)` reports a
-    stored block, and the hashes of its batch that did not run and wait for another.
+    `fetched(height)` is a sealed record that came from a peer, where one did; `missing(batch)` asks for bodies that
+    neither has; `executed(record, left)` reports a stored block, and the hashes of its batch that did not run and wait
+    for another.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Pipeline:
         ahead_max: int,
         bodies: Callable[[Batch], Sequence[bytes] | None],
         fetched: Callable[[int], BlockRecord | None],
+        missing: Callable[[Batch], None],
         executed: Callable[[BlockRecord, Collection[bytes]], None],
     ) -> None:
         self._store = store
@@ -71,6 +73,7 @@ class Pipeline:
         self._ahead_max = ahead_max
         self._bodies = bodies
         self._fetched = fetched
+        self._missing = missing
         self._executed = executed
         self._queue: asyncio.Queue[Batch] = asyncio.Queue()  # bounded by the replica's window
 
@@ -101,7 +104,7 @@ class Pipeline:
             return
         parent = self._store.header(batch.height - 1)
         assert parent is not None, "batches are delivered in height order"
-        raws = self._transactions(batch)
+        raws = await self._transactions(batch)
         time_ms = next_time_ms(parent, batch)
         outcome = await self._execute(Execute(batch.height, time_ms, tuple(raws)))
         record = self._record(parent, batch, raws, outcome)
@@ -110,13 +113,20 @@ class Pipeline:
         whole = len(raws) == len(batch.hashes)
         self._executed(record, {batch.hashes[index] for index in outcome.returned} if whole else _not_run(record))
 
-    def _transactions(self, batch: Batch) -> Sequence[bytes]:
-        raws = self._bodies(batch)
-        if raws is not None:
-            return raws
-        fetched = self._fetched(batch.height)
-        assert fetched is not None, "a delivered batch has its bodies, or came as a sealed block"
-        return fetched.bodies
+    async def _transactions(self, batch: Batch) -> Sequence[bytes]:
+        """The batch's bodies, or those that a sealed block brought. A final batch waits for them, however long.
+
+        They are here unless this node crashed while it followed sealed blocks: those bring only what ran.
+        """
+        while True:
+            raws = self._bodies(batch)
+            if raws is not None:
+                return raws
+            fetched = self._fetched(batch.height)
+            if fetched is not None and fetched.block.batch == batch:
+                return fetched.bodies
+            self._missing(batch)
+            await asyncio.sleep(RETRY_S)
 
     async def _execute(self, request: Execute) -> ExecutionOutcome:
         while True:

@@ -219,6 +219,7 @@ class ValidatorNode:
             ahead_max=parameters.window,
             bodies=self._bodies.of,
             fetched=self._fetched.get,
+            missing=self._find_bodies,
             executed=self._on_executed,
         )
         self._sync = BlockSync(
@@ -369,6 +370,10 @@ class ValidatorNode:
         record = self._unsealed.pop(height)
         self._executor.mark_sealed_soon(height)
         self._service.publish(msgspec.structs.replace(record, seal=seal))
+
+    def _find_bodies(self, batch: Batch) -> None:
+        others = [member for member in range(len(self.genesis.validators.members)) if member != self.member]
+        self._bodies.hold(batch, tuple(others))
 
     def _keep(self, raws: Sequence[bytes]) -> None:
         self._driver.keep_bodies(raws)

@@ -78,15 +78,21 @@ class World:
         self.fetched = {}
         self.done = []
         self.left = []
+        self.missing = []
         self.pipeline = Pipeline(
             store=self.store,
             executor=self.executor,
             validators_hash=GENESIS.validators.hash,
             ahead_max=2,
-            bodies=lambda batch: None if batch.height in self.fetched else [self.bodies[h] for h in batch.hashes],
+            bodies=self.bodies_of,
             fetched=self.fetched.get,
+            missing=self.missing.append,
             executed=self.on_executed,
         )
+
+    def bodies_of(self, batch):
+        found = [self.bodies.get(each) for each in batch.hashes]
+        return None if None in found or batch.height in self.fetched else found
 
     def on_executed(self, record, left):
         self.done.append(record.height)
@@ -222,3 +228,24 @@ async def test_a_genesis_that_gives_another_root_is_a_divergence(world):
     with pytest.raises(Diverged, match="the genesis gives state root 0707"):
         await world.pipeline.catch_up(0)
     assert world.executor.forgotten == 0
+
+
+@pytest.mark.parametrize("way", ["a peer sends the bodies", "a peer sends the sealed block"])
+async def test_a_final_batch_without_its_bodies_waits_for_them(world, tmp_path, monkeypatch, way):
+    monkeypatch.setattr("network.pipeline.RETRY_S", 0.001)
+    batch = world.batch(1, 1, 2)
+    await world.run(batch)
+    laggard = World(tmp_path / "laggard")
+
+    def answer(asked):
+        laggard.missing.append(asked)
+        if len(laggard.missing) == 3 and way == "a peer sends the bodies":
+            laggard.bodies.update(world.bodies)
+        elif len(laggard.missing) == 3:
+            laggard.fetched[1] = world.store.record(1)
+
+    laggard.pipeline._missing = answer
+    await laggard.run(batch)
+    assert laggard.missing == [batch] * 3
+    assert laggard.store.header(1) == world.store.header(1)
+    laggard.store.close()
