@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import plyvel
 
 from ledger import hashing
-from ledger.database import open_database, speaking_of, sync_logs
+from ledger.database import open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, StorageError
 from ledger.marker import NOTHING, Mark, Marker
 from ledger.types import Batch, Block, BlockRecord, Hash, Header, Seal, body_bytes
@@ -302,8 +303,10 @@ class BlockStore:
             )
 
     def _get(self, key: bytes) -> bytes | None:
-        with speaking_of(self.path):
+        try:  # not `speaking_of`: every transaction is looked up here, and a context manager costs more than the look
             found: bytes | None = self._database.get(key, verify_checksums=True)
+        except (plyvel.Error, OSError) as error:
+            raise translated(error, self.path) from None
         return found
 
     def _read_header(self, height: int) -> Header:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from network.wire import Transactions, peer_frame, split_gossip
 
-LINGER_S = 0.004
+LINGER_S = 0.02
 AGAIN_AFTER_S = 1.0  # below the time-out of the consensus, so that a loss is mended before it is suspected
 AGAIN_AFTER_MAX_S = 32.0  # doubled each time: what waits because all are overloaded must not load them more
 OWN_PENDING_MAX = 50_000
@@ -34,9 +34,10 @@ class Gossip:
         self._fresh: list[bytes] = []
         self._own: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # hash -> (sent when, pause until again)
         self._timer: asyncio.TimerHandle | None = None
+        self._last = float("-inf")
 
     def spread(self, accepted: Sequence[tuple[bytes, bytes]]) -> None:
-        """Send these (hash, raw) to everybody, a few milliseconds later, together with what else comes."""
+        """Send these (hash, raw) to everybody: at once when quiet, else with what else comes within `LINGER_S`."""
         now = asyncio.get_running_loop().time()
         for transaction_hash, raw in accepted:
             self._fresh.append(raw)
@@ -44,7 +45,7 @@ class Gossip:
         while len(self._own) > OWN_PENDING_MAX:
             self._own.popitem(last=False)
         if self._timer is None and self._fresh:
-            self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._flush)
+            self._timer = asyncio.get_running_loop().call_at(max(now, self._last + LINGER_S), self._flush)
 
     def adopt(self, waiting: Sequence[tuple[bytes, bytes]]) -> None:
         """Spread these too, once: they came from a peer, and a client of this node has asked for them since."""
@@ -78,6 +79,7 @@ class Gossip:
 
     def _flush(self) -> None:
         self._timer = None
+        self._last = asyncio.get_running_loop().time()
         fresh, self._fresh = self._fresh, []
         for part in split_gossip(fresh):
             self._broadcast(peer_frame(Transactions(part)))
