@@ -145,12 +145,11 @@ class BodyKeeper:
             self._checks.add(task)
             task.add_done_callback(self._checks.discard)
 
-    def on_added(self) -> None:
-        """The mempool gained transactions: some wants may be complete now."""
-        if not self._wants:
-            return
+    def on_added(self, hashes: Sequence[bytes]) -> None:
+        """The mempool gained these transactions: some wants may be complete now."""
         for want in list(self._wants.values()):
-            self._fill(want)
+            if not want.missing.isdisjoint(hashes):
+                self._fill(want)
 
     async def _take(self, raws: Sequence[bytes]) -> None:
         named = {hashing.transaction_hash(raw): raw for raw in raws}

@@ -187,7 +187,9 @@ class Pipeline:
 
     def _record(self, parent: Header, batch: Batch, raws: Sequence[bytes], outcome: ExecutionOutcome) -> BlockRecord:
         bodies = tuple(raws[index] for index in outcome.executed)
-        hashes = tuple(identify(raw)[1] for raw in bodies)
+        # A whole batch names them in the same order; a fetched block is only what ran, and must be named anew.
+        names = batch.hashes if len(raws) == len(batch.hashes) else [identify(raw)[1] for raw in raws]
+        hashes = tuple(names[index] for index in outcome.executed)
         header = next_header(
             parent,
             batch,

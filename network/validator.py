@@ -428,7 +428,7 @@ class ValidatorNode:
     def _on_added(self, news: Sequence[tuple[bytes, bytes]], own: bool) -> None:
         if own:
             self._gossip.spread(news)
-        self._bodies.on_added()
+        self._bodies.on_added([transaction_hash for transaction_hash, _ in news])
         self._tell_waiting()
         self._proposer.poke()
 
