@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
+from consensus import first_journal
 from ledger.crypto import SigningKey
+from ledger.journal import Journal
 from ledger.keys import certificate_pem, new_tls_identity, save_signing_key, write_private_file
 from ledger.types import Validator
 from network.config import NodeConfig, write_config
+from network.driver import REPLICA_RECORD
+from network.paths import NodePaths
 
 MEMBER_FILE = "member.json"
 
@@ -38,8 +43,22 @@ def make_member(config: NodeConfig, *, power: int = 1, passphrase: bytes | None 
     config.tls_certificate_path.write_bytes(certificate_pem(certificate))
     validator = Validator(config.node.name, key.public_key, power, certificate)
     (directory / MEMBER_FILE).write_text(json.dumps(genesis_entry(validator), indent=2) + "\n")
+    _begin_journal(NodePaths(config.data_directory).journal)
     write_config(config)
     return validator
+
+
+def _begin_journal(path: Path) -> None:
+    """Write down that this key has signed nothing yet: from now on a journal that is empty or gone is a lost one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        raise MemberExists(f"{path} exists already: a vote journal belongs to the key that it was begun with")
+    journal, _ = Journal.open(path)
+    try:
+        journal.append(REPLICA_RECORD + record for record in first_journal())
+        journal.sync()
+    finally:
+        journal.close()
 
 
 def genesis_entry(validator: Validator) -> dict[str, str | int]:
