@@ -28,6 +28,8 @@ from ledger.types import NAME_PATTERN, POWER_MAX, Account, Genesis, Parameters, 
 FORMAT_VERSION = 1
 FILE_BYTES_MAX = 32 << 20
 VALIDATORS_MAX = 1024
+HASH_BYTES_ENCODED = 34
+WINDOW_BYTES_MAX = 20 << 20  # a consensus message holds 32 MiB, certificates among them
 ROLES = ("admin", "deployer", "writer", "auditor")
 
 
@@ -123,6 +125,14 @@ def _check_parameters(parameters: Parameters) -> None:
         found, bound = getattr(parameters, smaller), getattr(parameters, larger)
         if found > bound:
             raise _unexpected(f"parameters.{smaller}", found, f"at most {larger}, which is {bound}")
+    named = parameters.window * parameters.block_transactions_max * HASH_BYTES_ENCODED
+    if named > WINDOW_BYTES_MAX:
+        raise _unexpected(
+            "parameters.block_transactions_max",
+            parameters.block_transactions_max,
+            f"at most {WINDOW_BYTES_MAX // (parameters.window * HASH_BYTES_ENCODED)} with a window of "
+            f"{parameters.window}: a VIEW-CHANGE names every transaction of the window in one message",
+        )
 
 
 def _validators(value: object) -> tuple[Validator, ...]:

@@ -232,10 +232,10 @@ class Block(Struct, frozen=True, gc=False):
 class Parameters(Struct, frozen=True):
     """What every member must agree on, fixed for an epoch. Times in milliseconds, sizes in bytes."""
 
-    window: Annotated[int, Meta(ge=1, le=256)] = 8
+    window: Annotated[int, Meta(ge=1, le=64)] = 8
     validity_window: Annotated[int, Meta(ge=16, le=1_000_000)] = 4096
     block_transactions_max: Annotated[int, Meta(ge=1, le=100_000)] = 2000
-    block_bytes_max: Annotated[int, Meta(ge=65_536, le=64 << 20)] = 4 << 20
+    block_bytes_max: Annotated[int, Meta(ge=65_536, le=16 << 20)] = 4 << 20
     block_gas_max: Annotated[int, Meta(ge=1_000_000, le=HEIGHT_MAX)] = 2_000_000_000
     transaction_bytes_max: Annotated[int, Meta(ge=1024, le=1 << 20)] = 128 << 10
     transaction_gas_max: Annotated[int, Meta(ge=100_000, le=HEIGHT_MAX)] = 100_000_000

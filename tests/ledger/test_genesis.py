@@ -241,3 +241,10 @@ def test_a_wrong_genesis_is_not_saved(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(GenesisError, match="cannot write"):
         save_genesis(GENESIS, tmp_path / "nowhere" / "genesis.json")
+
+
+def test_a_window_of_full_blocks_must_fit_one_message():
+    changed = document()
+    changed["parameters"] |= {"window": 64, "block_transactions_max": 100_000}
+    with pytest.raises(GenesisError, match=r"parameters.block_transactions_max.*at most 9637 with a window of 64"):
+        from_json(json.dumps(changed))
