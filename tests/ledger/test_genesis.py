@@ -88,7 +88,7 @@ MISTAKES = [
     ("time_ms", "now", r'^time_ms: found "now", expected an integer'),
     ("time_ms", True, r"^time_ms: found true, expected an integer"),
     ("parameters", [], r"^parameters: found \[\], expected an object"),
-    ("parameters.window", 0, r"^parameters\.window: found 0, expected an integer from 1 to 256"),
+    ("parameters.window", 0, r"^parameters\.window: found 0, expected an integer from 1 to 64"),
     ("parameters.window", None, r"^parameters\.window: found null, expected an integer"),
     ("parameters.transaction_bytes_max", 1 << 20, "^$"),
     (
