@@ -81,23 +81,30 @@ class BlockRun:
         self.receipts: list[bytes] = []
         self.ids: dict[bytes, ExecutedId] = {}
         self.gas_used = 0
+        self._receipts_bytes = 0
 
     def run(self, transactions: Sequence[bytes]) -> None:
-        """Execute in order until the block's gas is used up. Raises `NodeFault` when the host fails.
+        """Execute in order until the block's gas is used up, or its receipts have no room for one more of the largest.
 
         A transaction fits when its gas *limit* does, so that no member executes what another returns; the first
-        one always fits. After the first that does not fit, the rest return, so that their order stands.
+        one always fits. After the first that does not fit, the rest return, so that their order stands. The bound
+        on receipts keeps every block small enough to be sent in one message. Raises `NodeFault` when the host fails.
         """
         for index, raw in enumerate(transactions):
             body = self._read(index, raw)
             identity = ExecutedId(hashing.transaction_id(body_bytes(raw)), body.valid_until)
             if identity.transaction_id in self.ids or self._is_executed(identity):
                 continue
-            full = self.returned or (self.executed and body.gas_limit > self._gas_max - self.gas_used)
-            if full:
+            if self.returned or (self.executed and self._has_no_room_for(body)):
                 self.returned.append(index)
                 continue
             self._execute(index, raw, body, identity)
+
+    def _has_no_room_for(self, body: TransactionBody) -> bool:
+        return (
+            body.gas_limit > self._gas_max - self.gas_used
+            or self._receipts_bytes > costs.BLOCK_RECEIPTS_BYTES_MAX - costs.RECEIPT_BYTES_MAX
+        )
 
     def outcome(self, state_root: bytes) -> BlockOutcome:
         """The outcome, once the writes have given this root."""
@@ -146,6 +153,7 @@ class BlockRun:
         )
         self.executed.append(index)
         self.receipts.append(receipt.encode())
+        self._receipts_bytes += len(self.receipts[-1])
         self._hashes.append(transaction_hash)
         self.ids[identity.transaction_id] = identity
         self.gas_used += meter.used

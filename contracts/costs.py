@@ -34,6 +34,7 @@ CALL_DEPTH_MAX: Final = 8  # frames on top of each other; the call of the transa
 VALUE_BYTES_MAX: Final = 128 << 10  # of one state value
 EVENT_BYTES_MAX: Final = 16 << 10  # of the fields of one event
 RECEIPT_BYTES_MAX: Final = 256 << 10  # of all results and events of one transaction
+BLOCK_RECEIPTS_BYTES_MAX: Final = 8 << 20  # of all receipts of a block, which travels in one message
 MESSAGE_CHARACTERS_MAX: Final = 2_000  # of a receipt's message
 SCAN_ENTRIES_MAX: Final = 1_000  # that one scan may ask for
 SCAN_BYTES_MAX: Final = 1 << 20  # of keys and values that one scan may find

@@ -305,6 +305,16 @@ def test_the_first_transaction_always_fits_even_above_the_blocks_gas(make_chain,
     assert (outcome.executed, outcome.returned) == ((0, 1), ())
 
 
+def test_a_block_ends_before_its_receipts_fill_a_message(chain, monkeypatch):
+    monkeypatch.setattr("contracts.costs.BLOCK_RECEIPTS_BYTES_MAX", (256 << 10) + 250_000)
+    chain.add_program("shout", say=lambda _host, _meter: "x" * 100_000)
+    chain.deploy("shout")
+    raws = [chain.transaction("cleo", ("shout", "say"), gas=50_000_000) for _ in range(6)]
+    outcome = chain.block(*raws)
+    assert (outcome.executed, outcome.returned) == ((0, 1, 2), (3, 4, 5))
+    assert chain.block(*[raws[index] for index in outcome.returned]).executed == (0, 1, 2)
+
+
 # ── between contracts ─────────────────────────────────────────────────────────────────────────────
 
 
