@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from ledger import hashing
 from ledger.store import BlockStore
-from ledger.types import Block, BlockRecord, Genesis
+from ledger.types import Block, BlockRecord, Genesis, body_bytes
 from network.api import (
     AccountEntry,
+    Admission,
     AnyValidatorRequest,
     GetAccount,
     GetBlockByHash,
@@ -47,7 +49,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class ValidatorService:
-    """Handles one request after another; `status()` is asked of the node."""
+    """Handles one request after another; `status()` and `halted()` (its diagnosis, or empty) are asked of the node."""
 
     def __init__(
         self,
@@ -57,12 +59,14 @@ class ValidatorService:
         mempool: Mempool,
         intake: Intake,
         status: Callable[[], NodeStatus],
+        halted: Callable[[], str],
     ) -> None:
         self._genesis = genesis
         self._store = store
         self._mempool = mempool
         self._intake = intake
         self._status = status
+        self._halted = halted
         self._subscribers: list[Connection] = []
 
     async def handle(self, connection: Connection, payload: bytes) -> bytes:
@@ -79,7 +83,7 @@ class ValidatorService:
     async def _answer(self, connection: Connection, request: AnyValidatorRequest) -> Any:
         match request:
             case Submit(raw):
-                return await self._intake.submit(raw)
+                return _refused(raw, self._halted()) if self._halted() else await self._intake.submit(raw)
             case GetStatus():
                 return self._status()
             case GetGenesis():
@@ -144,6 +148,12 @@ def _pushed(connection: Connection, payload: bytes) -> bool:
     except FrameTooLarge as error:
         log.error("a sealed block cannot be streamed to a gateway: %s", error)
         return True
+
+
+def _refused(raws: Sequence[bytes], diagnosis: str) -> list[Admission]:
+    """A halted validator takes nothing in: what it accepted might never be proposed by anybody."""
+    message = f"this node has halted and votes no more ({diagnosis}): send it to another node"
+    return [Admission("busy", hashing.transaction_id(body_bytes(raw)), message) for raw in raws]
 
 
 def _light(record: BlockRecord) -> BlockRecord:

@@ -231,7 +231,12 @@ class ValidatorNode:
             failed=lambda member: self._driver.post(events.FetchFailed(member, now_ms())),
         )
         self._service = ValidatorService(
-            genesis=genesis, store=self._store, mempool=self._mempool, intake=self._intake, status=self.status
+            genesis=genesis,
+            store=self._store,
+            mempool=self._mempool,
+            intake=self._intake,
+            status=self.status,
+            halted=lambda: self.halted,
         )
         self._server = Server(self._paths.validator_socket, self._service.handle)
 

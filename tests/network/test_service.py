@@ -76,9 +76,15 @@ class World:
             asked_again=self.asked_again.extend,
         )
         self.service = ValidatorService(
-            genesis=GENESIS, store=self.store, mempool=self.mempool, intake=self.intake, status=lambda: None
+            genesis=GENESIS,
+            store=self.store,
+            mempool=self.mempool,
+            intake=self.intake,
+            status=lambda: None,
+            halted=lambda: self.halted,
         )
         self.gateway = Gateway()
+        self.halted = ""
 
     async def check(self, raws):
         height = self.store.height + 1
@@ -214,3 +220,12 @@ async def test_what_came_by_gossip_and_is_submitted_here_becomes_this_nodes_matt
     await world.intake.take_gossip([raw])
     assert [each.code for each in await world.submit(raw, new)] == ["known", "accepted"]
     assert world.asked_again == [(identify(raw)[1], raw)]
+
+
+async def test_a_halted_validator_takes_nothing_in_and_says_where_to_go(world):
+    world.halted = "its state root differs from the sealed one"
+    (answer,) = await world.submit(transaction(1))
+    assert answer.code == "busy"
+    assert "its state root differs from the sealed one" in answer.message
+    assert "another node" in answer.message
+    assert len(world.mempool) == 0
