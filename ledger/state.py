@@ -13,7 +13,7 @@ from pathlib import Path
 from ledger import state_tree
 from ledger.errors import DataLost
 from ledger.state_proof import EMPTY, check_state_proof, path_of, value_hash, verify_state_proof
-from ledger.state_tree import NOTHING, TreeChange
+from ledger.state_tree import NOTHING, OpenPages, Slot, TreeChange
 from ledger.versions import Versions
 
 __all__ = ["EMPTY_ROOT", "State", "check_state_proof", "verify_state_proof"]
@@ -32,6 +32,7 @@ class State:
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
         self._root = versions.get(_ROOT) or NOTHING
+        self._pages = OpenPages(self._page)
 
     @classmethod
     def open(cls, path: Path | str) -> State:
@@ -88,19 +89,12 @@ class State:
         Raises `StorageError`; nothing has changed then, and after a failed write nothing can be committed any more.
         """
         rows = self._changed_values(writes)
-        change = TreeChange(self._page)
-        root = change.apply(
-            self._root,
-            [
-                (path, path + value_hash(new) if new is not None else NOTHING)
-                for path, new in ((path_of(row[1:]), new) for row, (_, new) in rows.items())
-            ],
-        )
-        for nibbles, page in change.pages.items():
-            rows[_PAGE + nibbles.encode()] = (change.before.get(nibbles), page)
-        if root != self._root:
-            rows[_ROOT] = (self._root, root)
-        self._versions.commit(height, rows, side)
+        try:
+            root = self._change_tree(rows)
+            self._versions.commit(height, rows, side)
+        except BaseException:
+            self._pages.clear()  # they are ahead of what is stored
+            raise
         self._root = root
         return self.root
 
@@ -132,6 +126,20 @@ class State:
             if old != new:
                 rows[_VALUE + key] = (old, new)
         return rows
+
+    def _change_tree(self, rows: dict[bytes, tuple[bytes | None, bytes | None]]) -> Slot:
+        """The new root's slot; what becomes of the tree's pages joins the changed values in `rows`."""
+        changes = []
+        for row, (_, new) in rows.items():
+            path = path_of(row[1:])
+            changes.append((path, NOTHING if new is None else path + value_hash(new)))
+        change = TreeChange(self._pages)
+        root = change.apply(self._root, changes)
+        for nibbles, page in change.pages.items():
+            rows[_PAGE + nibbles.encode()] = (change.before.get(nibbles), page)
+        if root != self._root:
+            rows[_ROOT] = (self._root, root)
+        return root
 
     def _page(self, nibbles: str, height: int | None = None) -> bytes:
         page = self._versions.get(_PAGE + nibbles.encode(), height)

@@ -5,14 +5,14 @@ nibbles that lead to it and replaced where it stands. What hashes mean, and the 
 `ledger.state_proof`; where pages are kept, and which versions, is the caller's.
 
 In memory the sixteen hashes lie in one row of bytes, so that a quarter is hashed as it lies; stored, the empty ones are
-left out. The hash of a leaf is kept beside the leaf: its neighbours are hashed again far oftener than it changes.
+left out. The hash of a leaf is kept beside the leaf, and those of the quarters beside the row: the neighbours of what
+changes are hashed again far oftener than they change. For the same reason pages stay open between changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import groupby
 
 from ledger.state_proof import (
     BRANCHES,
@@ -38,7 +38,11 @@ _BRANCH = {digit: number for number, digit in enumerate("0123456789abcdef")}
 _MASKS_BYTES = 4
 _ALL = (1 << BRANCHES) - 1
 _ROW_BYTES = BRANCHES * HASH_BYTES
-_QUARTER_BYTES = _ROW_BYTES // 4
+_QUARTERS = 4
+_QUARTER_BYTES = _ROW_BYTES // _QUARTERS
+_ALL_STALE = (1 << _QUARTERS) - 1
+
+PAGES_OPEN_MAX = 4096  # in each of two generations; a page takes about 2 KB
 
 
 def root_hash(root: Slot) -> bytes:
@@ -49,44 +53,47 @@ def root_hash(root: Slot) -> bytes:
 class Page:
     """One node, open to change: a row of sixteen hashes, and the leaves among them by branch."""
 
-    __slots__ = ("leaves", "row", "taken")
+    __slots__ = ("_quarters", "_stale", "leaves", "row", "stored", "taken")
 
     def __init__(self) -> None:
         self.row = bytearray(_ROW_BYTES)
         self.taken = 0  # a bit for each branch that is not empty
         self.leaves: dict[int, Slot] = {}
+        self.stored = b""  # its bytes, as `decode` got them or `encode` gave them last
+        self._quarters = [EMPTY] * _QUARTERS
+        self._stale = 0  # a bit for each quarter whose hash is not that of the row any more
 
     @classmethod
     def decode(cls, stored: bytes) -> Page:
         """A stored page: two masks (what is taken, what of it are leaves), the hashes, the leaves."""
-        page = cls.__new__(cls)
+        page = cls()
+        page.stored, page._stale = stored, _ALL_STALE
         masks = int.from_bytes(stored[:_MASKS_BYTES], "big")
         page.taken, leaves = masks >> BRANCHES, masks & _ALL
-        if page.taken == _ALL:
-            page.row = bytearray(stored[_MASKS_BYTES : _MASKS_BYTES + _ROW_BYTES])
-            offset = _MASKS_BYTES + _ROW_BYTES
-        else:
-            row, offset = bytearray(_ROW_BYTES), _MASKS_BYTES
-            for branch in _branches(page.taken):
-                row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = stored[offset : offset + HASH_BYTES]
-                offset += HASH_BYTES
-            page.row = row
-        page.leaves = {}
-        if leaves:
-            for branch in _branches(leaves):
-                page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
-                offset += LEAF_BYTES
+        offset = _MASKS_BYTES
+        for branch in _branches(page.taken):
+            page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = stored[offset : offset + HASH_BYTES]
+            offset += HASH_BYTES
+        for branch in _branches(leaves):
+            page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
+            offset += LEAF_BYTES
         return page
 
     def encode(self) -> bytes:
         """The bytes to store."""
-        row, branches = self.row, sorted(self.leaves)
-        leaves = sum(1 << branch for branch in branches)
-        masks = (self.taken << BRANCHES | leaves).to_bytes(_MASKS_BYTES, "big")
-        if self.taken == _ALL:
-            return b"".join([masks, row, *[self.leaves[branch] for branch in branches]])
-        hashes = [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in _branches(self.taken)]
-        return b"".join([masks, *hashes, *[self.leaves[branch] for branch in branches]])
+        row, taken, leaves = self.row, self.taken, self.leaves
+        branches = sorted(leaves) if leaves else ()
+        mask = 0
+        for branch in branches:
+            mask |= 1 << branch
+        parts: list[bytes | bytearray] = [(taken << BRANCHES | mask).to_bytes(_MASKS_BYTES, "big")]
+        if taken == _ALL:
+            parts.append(row)
+        else:
+            parts += [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in _branches(taken)]
+        parts += [leaves[branch] for branch in branches]
+        self.stored = b"".join(parts)
+        return self.stored
 
     def slot(self, branch: int) -> Slot:
         """What stands at a branch."""
@@ -105,6 +112,7 @@ class Page:
             named = slot or EMPTY
         self.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = named
         self.taken = self.taken | 1 << branch if slot else self.taken & ~(1 << branch)
+        self._stale |= 1 << branch // _QUARTERS
 
     def hash_at(self, branch: int) -> bytes:
         """The hash of what stands at a branch."""
@@ -112,48 +120,92 @@ class Page:
 
     def hash(self) -> bytes:
         """The hash of the node."""
-        row = self.row
-        return node_hash(
-            b"".join([quarter_hash(row[at : at + _QUARTER_BYTES]) for at in range(0, _ROW_BYTES, _QUARTER_BYTES)])
-        )
+        for quarter in _branches(self._stale):
+            at = quarter * _QUARTER_BYTES
+            self._quarters[quarter] = quarter_hash(self.row[at : at + _QUARTER_BYTES])
+        self._stale = 0
+        return node_hash(b"".join(self._quarters))
+
+
+class OpenPages:
+    """Pages kept open between changes, in two generations: a full young one becomes the old one, and that is forgotten.
+
+    What is in here is as the last change left it. When that change was not stored after all, `clear`.
+    """
+
+    def __init__(self, read: ReadPage, pages_max: int = PAGES_OPEN_MAX) -> None:
+        self._read = read
+        self._pages_max = pages_max
+        self._young: dict[str, Page] = {}
+        self._old: dict[str, Page] = {}
+
+    def open(self, nibbles: str) -> Page:
+        """The page under these nibbles."""
+        page = self._young.get(nibbles)
+        if page is None:
+            page = self._old.pop(nibbles, None) or Page.decode(self._read(nibbles))
+            self.keep(nibbles, page)
+        return page
+
+    def keep(self, nibbles: str, page: Page) -> None:
+        """This page stands there now."""
+        if len(self._young) >= self._pages_max:
+            self._old, self._young = self._young, {}
+        self._young[nibbles] = page
+
+    def drop(self, nibbles: str) -> None:
+        """No page stands there any more."""
+        self._young.pop(nibbles, None)
+        self._old.pop(nibbles, None)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._young, self._old = {}, {}
+
+
+Change = tuple[str, Slot]
+"""A path in hexadecimal digits, and the leaf that it gets, or NOTHING."""
 
 
 class TreeChange:
     """What one set of changes does to the pages: `before` as they were read, `pages` as they become (None: removed)."""
 
-    def __init__(self, read: ReadPage) -> None:
-        self._read = read
+    def __init__(self, pages: OpenPages) -> None:
+        self._open = pages
         self.before: dict[str, bytes] = {}
         self.pages: dict[str, bytes | None] = {}
 
     def apply(self, root: Slot, changes: Iterable[tuple[bytes, Slot]]) -> Slot:
         """The new root slot after each path got its leaf, or NOTHING to take it away."""
-        ordered = sorted((path.hex(), leaf) for path, leaf in changes)
+        ordered = sorted([(path.hex(), leaf) for path, leaf in changes])
         return self._change_slot(root, "", ordered) if ordered else root
 
-    def _change_slot(self, slot: Slot, prefix: str, changes: list[tuple[str, Slot]]) -> Slot:
+    def _change_slot(self, slot: Slot, prefix: str, changes: list[Change]) -> Slot:
         """What stands at `prefix` after the changes, all of whose paths begin so."""
         if len(slot) == HASH_BYTES:
             return self._change_page(prefix, changes)
+        if len(changes) == 1 and (not slot or changes[0][0] == slot[:HASH_BYTES].hex()):
+            return changes[0][1]  # the commonest of changes: another value where one stood alone
         leaves = dict(changes)
         if slot:
             leaves.setdefault(slot[:HASH_BYTES].hex(), slot)
-        kept = sorted((path, leaf) for path, leaf in leaves.items() if leaf)
+        kept = sorted([(path, leaf) for path, leaf in leaves.items() if leaf])
         return self._build(prefix, kept)
 
-    def _change_page(self, prefix: str, changes: list[tuple[str, Slot]]) -> Slot:
-        stored = self.before[prefix] = self._read(prefix)
-        page = Page.decode(stored)
+    def _change_page(self, prefix: str, changes: list[Change]) -> Slot:
+        page = self._open.open(prefix)
+        self.before[prefix] = page.stored
         for digit, group in _by_digit(changes, len(prefix)):
             branch = _BRANCH[digit]
             page.put(branch, self._change_slot(page.slot(branch), prefix + digit, group))
         return self._settle(prefix, page)
 
-    def _build(self, prefix: str, leaves: list[tuple[str, Slot]]) -> Slot:
+    def _build(self, prefix: str, leaves: list[Change]) -> Slot:
         """A place that holds exactly these leaves, in order of path."""
         if len(leaves) <= 1:
             return leaves[0][1] if leaves else NOTHING
         page = Page()
+        self._open.keep(prefix, page)
         for digit, group in _by_digit(leaves, len(prefix)):
             page.put(_BRANCH[digit], self._build(prefix + digit, group))
         return self._settle(prefix, page)
@@ -163,6 +215,7 @@ class TreeChange:
         alone = not page.taken & (page.taken - 1)  # at most one bit
         if alone and (page.leaves or not page.taken):
             self.pages[prefix] = None
+            self._open.drop(prefix)
             return next(iter(page.leaves.values()), NOTHING)
         self.pages[prefix] = page.encode()
         return page.hash()
@@ -181,11 +234,20 @@ def prove(read: ReadPage, root: Slot, key: bytes) -> bytes:
     return make_proof(levels, slot if slot and slot[:HASH_BYTES] != path else NOTHING)
 
 
-def _by_digit(changes: list[tuple[str, Slot]], depth: int) -> Iterable[tuple[str, list[tuple[str, Slot]]]]:
+def _by_digit(changes: list[Change], depth: int) -> list[tuple[str, list[Change]]]:
     """The changes, ordered by path, grouped by the digit at a depth."""
     if len(changes) == 1:
-        return ((changes[0][0][depth], changes),)
-    return [(digit, list(group)) for digit, group in groupby(changes, key=lambda change: change[0][depth])]
+        return [(changes[0][0][depth], changes)]
+    groups: list[tuple[str, list[Change]]] = []
+    group: list[Change] = []
+    current = ""
+    for change in changes:
+        digit = change[0][depth]
+        if digit != current:
+            current, group = digit, []
+            groups.append((digit, group))
+        group.append(change)
+    return groups
 
 
 @lru_cache(maxsize=8192)

@@ -12,7 +12,7 @@ from ledger import codec, versions
 from ledger.errors import DatabaseInUse, DataLost, HeightNotKept, InvalidProof, StorageError
 from ledger.state import EMPTY_ROOT, State, check_state_proof, verify_state_proof
 from ledger.state_proof import StateProof, path_of
-from ledger.state_tree import NOTHING, Page, TreeChange, prove, root_hash
+from ledger.state_tree import NOTHING, OpenPages, Page, TreeChange, prove, root_hash
 
 # ── the obvious twin ──────────────────────────────────────────────────────────────────────────────
 
@@ -40,10 +40,11 @@ class Memory:
 
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {}
+        self.open = OpenPages(self.pages.__getitem__, pages_max=3)  # so few that both generations are in use
         self.root = NOTHING
 
     def apply(self, changes) -> bytes:
-        change = TreeChange(self.pages.__getitem__)
+        change = TreeChange(self.open)
         self.root = change.apply(self.root, changes)
         for nibbles, page in change.pages.items():
             assert change.before.get(nibbles) == self.pages.get(nibbles)
