@@ -25,7 +25,9 @@ OPEN_FILES_MAX = 256
 Database = Any  # plyvel.DB, which has no type stubs
 
 
-def open_database(path: Path, *, cache_bytes: int = CACHE_BYTES, bloom_filter_bits: int = 0) -> Database:
+def open_database(
+    path: Path, *, cache_bytes: int = CACHE_BYTES, bloom_filter_bits: int = 0, compress: bool = True
+) -> Database:
     """Open or create the database in the directory `path`.
 
     Raises `DatabaseInUse`, `DataLost` (it is damaged; the text says what to do) or `StorageError`.
@@ -40,6 +42,7 @@ def open_database(path: Path, *, cache_bytes: int = CACHE_BYTES, bloom_filter_bi
             lru_cache_size=cache_bytes,
             max_open_files=OPEN_FILES_MAX,
             bloom_filter_bits=bloom_filter_bits,
+            compression="snappy" if compress else None,
         )
     except (plyvel.Error, OSError) as error:
         raise translated(error, path) from None

@@ -4,9 +4,10 @@ A page is one node: sixteen slots, each empty, the hash of the node below, or a 
 nibbles that lead to it and replaced where it stands. What hashes mean, and the shape that they must have, is in
 `ledger.state_proof`; where pages are kept, and which versions, is the caller's.
 
-In memory the sixteen hashes lie in one row of bytes, so that a quarter is hashed as it lies; stored, the empty ones are
-left out. The hash of a leaf is kept beside the leaf, and those of the quarters beside the row: the neighbours of what
-changes are hashed again far oftener than they change. For the same reason pages stay open between changes.
+In memory the sixteen hashes lie in one row of bytes, so that a quarter is hashed as it lies; stored, those that are
+empty or follow from a leaf are left out. The hash of a leaf is kept beside the leaf, and those of the quarters beside
+the row: the neighbours of what changes are hashed again far oftener than they change. For the same reason pages stay
+open between changes.
 """
 
 from __future__ import annotations
@@ -65,34 +66,34 @@ class Page:
 
     @classmethod
     def decode(cls, stored: bytes) -> Page:
-        """A stored page: two masks (what is taken, what of it are leaves), the hashes, the leaves."""
+        """A stored page: two masks (what is taken, what of it are leaves), the hashes of the nodes, the leaves."""
         page = cls()
         page.stored, page._stale = stored, _ALL_STALE
         masks = int.from_bytes(stored[:_MASKS_BYTES], "big")
         page.taken, leaves = masks >> BRANCHES, masks & _ALL
         offset = _MASKS_BYTES
-        for branch in _branches(page.taken):
+        for branch in _branches(page.taken & ~leaves):
             page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = stored[offset : offset + HASH_BYTES]
             offset += HASH_BYTES
         for branch in _branches(leaves):
-            page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
+            leaf = page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
+            page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = leaf_hash(leaf)
             offset += LEAF_BYTES
         return page
 
     def encode(self) -> bytes:
         """The bytes to store."""
-        row, taken, leaves = self.row, self.taken, self.leaves
-        branches = sorted(leaves) if leaves else ()
-        mask = 0
-        for branch in branches:
-            mask |= 1 << branch
-        parts: list[bytes | bytearray] = [(taken << BRANCHES | mask).to_bytes(_MASKS_BYTES, "big")]
-        if taken == _ALL:
-            parts.append(row)
+        row, leaves, nodes = self.row, self.leaves, self.taken
+        for branch in leaves:
+            nodes ^= 1 << branch
+        masks = (self.taken << BRANCHES | self.taken ^ nodes).to_bytes(_MASKS_BYTES, "big")
+        if nodes == _ALL:
+            self.stored = masks + row
         else:
-            parts += [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in _branches(taken)]
-        parts += [leaves[branch] for branch in branches]
-        self.stored = b"".join(parts)
+            parts: list[bytes | bytearray] = [masks]
+            parts += [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in _branches(nodes)]
+            parts += [leaves[branch] for branch in _branches(self.taken ^ nodes)]
+            self.stored = b"".join(parts)
         return self.stored
 
     def slot(self, branch: int) -> Slot:

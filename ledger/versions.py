@@ -20,7 +20,7 @@ import plyvel
 from ledger.database import open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, HeightNotKept, StorageError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 COMMITS_BETWEEN_FLUSHES = 256
 CACHE_BYTES_MAX = 8 << 20  # of rows, in each of two generations
 ROW_OVERHEAD_BYTES = 200  # of a row in a dict, beside its key and value
@@ -42,7 +42,7 @@ class Versions:
         self._flushed = -1
         self._fault = ""
         self._cache = RecentRows()
-        self._database = open_database(path, bloom_filter_bits=10)
+        self._database = open_database(path, bloom_filter_bits=10, compress=False)  # most of it is hashes
         try:
             self._load()
         except BaseException:
@@ -50,7 +50,7 @@ class Versions:
             raise
 
     def get(self, row: bytes, height: int | None = None) -> bytes | None:
-        """The value of a row at a height (None: the newest)."""
+        """The value of a row at a height (None: the newest). The newest is kept at hand."""
         newest = self._newest(row)
         if height is None or height == self.height:
             return newest
@@ -105,14 +105,14 @@ class Versions:
             raise StorageError(f"height {height} cannot be committed, the next is {self.height + 1}")
         oldest = height if self.oldest < 0 else self.oldest
         batch = self._database.write_batch()
-        change = b"o" + _HEIGHT.pack(height)
+        put, change = batch.put, b"o" + _HEIGHT.pack(height)
         for row, (old, new) in rows.items():
             if height > oldest:
-                batch.put(change + row, _WAS_ABSENT if old is None else _WAS_PRESENT + old)
+                put(change + row, _WAS_ABSENT if old is None else _WAS_PRESENT + old)
             if new is None:
                 batch.delete(b"r" + row)
             else:
-                batch.put(b"r" + row, new)
+                put(b"r" + row, new)
         for row, value in plain.items():
             if value is None:
                 batch.delete(b"s" + row)
@@ -122,7 +122,8 @@ class Versions:
         batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, oldest, self._flushed + 1))
         self._write(batch)
         for row, (_, new) in rows.items():
-            self._cache[row] = new
+            if row in self._cache:
+                self._cache[row] = new
         self.height, self.oldest = height, oldest
         if height - self._flushed >= COMMITS_BETWEEN_FLUSHES:
             self._flush()
@@ -258,6 +259,10 @@ class RecentRows:
         except KeyError:
             value = self[row] = self._old[row]
             return value
+
+    def __contains__(self, row: bytes) -> bool:
+        """Whether the value is known."""
+        return row in self._young or row in self._old
 
     def __setitem__(self, row: bytes, value: bytes | None) -> None:
         """The row has this value now."""

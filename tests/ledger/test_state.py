@@ -340,12 +340,12 @@ def test_a_lost_height_is_named(path):
 
 
 def test_another_format_is_named_and_refused(path, monkeypatch):
-    monkeypatch.setattr(versions, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(versions, "FORMAT_VERSION", 3)
     state = State.open(path)
     state.commit(0, {})
     state.close()
     monkeypatch.undo()
-    with pytest.raises(StorageError, match="has format 2, this program reads format 1"):
+    with pytest.raises(StorageError, match="has format 3, this program reads format 2"):
         State.open(path)
 
 
