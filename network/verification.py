@@ -23,8 +23,8 @@ from ledger.types import Parameters, Transaction
 log = logging.getLogger(__name__)
 
 CHUNK_TRANSACTIONS = 64  # a job of about 5 ms
-LINGER_S = 0.003
-QUIET_S = 0.005  # no job for that long, and the next transaction does not linger
+LINGER_S = 0.010
+QUIET_S = 0.012  # no job for that long, and the next transaction does not linger
 QUEUE_TRANSACTIONS_MAX = 8_192
 QUEUE_BYTES_MAX = 32 << 20
 SIGNED_REMEMBERED_MAX = 16_384

@@ -37,7 +37,7 @@ class GatewaySettings:
     intake_bytes_max: int = 32 << 20
     handover_transactions_max: int = 512
     handovers_at_once_max: int = 4
-    linger_ms: float = 4.0
+    linger_ms: float = 10.0
     known_senders_max: int = 65_536
     known_sender_ttl_s: float = 60.0
 
