@@ -47,8 +47,7 @@ class BlockOutcome:
     gas_used: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutedId:
+class ExecutedId(msgspec.Struct, frozen=True, gc=False):
     """A transaction that ran in this block, and until when it must be remembered."""
 
     transaction_id: bytes
@@ -201,5 +200,5 @@ def _require_right(roles: frozenset[str], contract: str) -> None:
     """Writers call contracts; who may call what of the system contract is written there."""
     if contract != SYSTEM and "writer" not in roles:
         raise Failure(codes.NOT_PERMITTED, "calling a contract needs the role writer, which the sender does not have")
-    if not roles & SENDING_ROLES:
+    if roles.isdisjoint(SENDING_ROLES):
         raise Failure(codes.NOT_PERMITTED, "an auditor reads; sending needs the role writer, deployer or admin")

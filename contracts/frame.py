@@ -26,34 +26,24 @@ if TYPE_CHECKING:
 class Frame:
     """The `Host` of one call."""
 
-    __slots__ = ("_context", "_invocation", "_layers", "_meter", "depth", "read_only", "writes")
+    __slots__ = ("_invocation", "_meter", "context", "depth", "layers", "read_only", "writes")
 
     def __init__(
         self, invocation: Invocation, context: Context, below: tuple[WriteSet, ...], depth: int, read_only: bool
     ) -> None:
         self._invocation = invocation
-        self._context = context
+        self.context = context  # who, when, where
         self._meter: Meter = invocation.meter
         self.writes = WriteSet()
-        self._layers = (self.writes, *below)
+        self.layers = (self.writes, *below)  # this frame's writes and those below it, uppermost first
         self.depth = depth
         self.read_only = read_only
-
-    @property
-    def context(self) -> Context:
-        """Who, when, where."""
-        return self._context
-
-    @property
-    def layers(self) -> tuple[WriteSet, ...]:
-        """This frame's writes and those below it, uppermost first."""
-        return self._layers
 
     def get(self, variable: str, key: Key) -> bytes | None:
         """The stored bytes, None where there are none."""
         self._meter.charge(costs.READ)
         try:
-            place = state_key(self._context.contract, variable, key)
+            place = state_key(self.context.contract, variable, key)
         except BadKey as error:
             raise Failure(error.code, str(error)) from None
         value = self.read(place)
@@ -69,7 +59,7 @@ class Frame:
         if size > costs.VALUE_BYTES_MAX:
             raise Failure(codes.SIZE_LIMIT, f"a state value of {size} bytes, at most {costs.VALUE_BYTES_MAX} fit")
         try:
-            place = state_key(self._context.contract, variable, key)
+            place = state_key(self.context.contract, variable, key)
         except BadKey as error:
             raise Failure(error.code, str(error)) from None
         self._meter.charge(costs.WRITE + costs.WRITE_BYTE * (len(place) + size))
@@ -80,7 +70,7 @@ class Frame:
         if not 0 <= limit <= costs.SCAN_ENTRIES_MAX:
             raise Failure(codes.SIZE_LIMIT, f"a scan of {limit} entries, at most {costs.SCAN_ENTRIES_MAX} are allowed")
         self._meter.charge(costs.SCAN)
-        contract = self._context.contract
+        contract = self.context.contract
         try:
             begin = scan_prefix(contract, variable, prefix)
             # The entry at `prefix` itself goes on with 00; those with more parts with a tag above it.
@@ -95,7 +85,7 @@ class Frame:
             return found
         room = costs.SCAN_BYTES_MAX
         page = min(limit, costs.SCAN_PAGE)
-        for place, value, size in overlaid(self._layers, self._invocation.reader, begin, start, page):
+        for place, value, size in overlaid(self.layers, self._invocation.reader, begin, start, page):
             self._meter.charge(costs.SCAN_ENTRY + costs.READ_BYTE * size)
             if value is None:
                 continue
@@ -115,7 +105,7 @@ class Frame:
         if len(data) > costs.EVENT_BYTES_MAX:
             raise Failure(codes.SIZE_LIMIT, f"an event of {len(data)} bytes, at most {costs.EVENT_BYTES_MAX} fit")
         self._meter.charge(costs.EVENT + costs.EVENT_BYTE * len(data))
-        self._invocation.record(LogEntry(self._context.contract, event, data))
+        self._invocation.record(LogEntry(self.context.contract, event, data))
 
     def call(self, contract: str, method: str, args: list[Any]) -> Any:
         """Call another contract. Arguments and result cross as bytes, so that nothing is shared."""
@@ -127,17 +117,17 @@ class Frame:
 
     def compile(self, source: str) -> Loaded:
         """For the system contract: the program of a source. Raises `SourceRefused`."""
-        assert self._context.contract == SYSTEM, "only the system contract deploys"
+        assert self.context.contract == SYSTEM, "only the system contract deploys"
         return self._invocation.compile(source)
 
     def start(self, name: str, loaded: Loaded, args: list[Any]) -> None:
         """For the system contract: run the `init` of what it deploys."""
-        assert self._context.contract == SYSTEM, "only the system contract deploys"
+        assert self.context.contract == SYSTEM, "only the system contract deploys"
         self._invocation.start(self, name, loaded, args)
 
     def read(self, place: bytes) -> bytes | None:
         """The value at a state key as this frame finds it, uncharged: for the runtime's own look-ups."""
-        for layer in self._layers:
+        for layer in self.layers:
             if place in layer.values:
                 return layer.values[place]
         return self._invocation.reader.read(place)

@@ -6,8 +6,9 @@ drops them otherwise. Rights of senders are the engine's and the system contract
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from contracts import codes, costs
 from contracts.catalogue import SYSTEM, Catalogue, Loaded
@@ -19,8 +20,7 @@ from contracts.writes import WriteSet
 from ledger.types import LogEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, gc=False):
     """What the ordered batch says about a transaction, beside its own bytes."""
 
     height: int

@@ -17,6 +17,7 @@ when they are the same code points.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, cast
 
 from contracts import codes
@@ -37,6 +38,7 @@ _INT_ZERO: Final = 0x80
 
 _prefixes: dict[tuple[str, str], bytes] = {}
 _PREFIXES_MAX: Final = 4096
+_TEXT_KEYS_MAX: Final = 8192  # encoded and kept; near to 3 MB
 
 
 class BadKey(ValueError):
@@ -49,7 +51,18 @@ class BadKey(ValueError):
 
 def state_key(contract: str, variable: str, key: Key) -> bytes:
     """The bytes under which `contract` keeps `variable` at `key` (the empty tuple for a plain variable)."""
-    encoded = _address_key(contract, variable, key) or scan_prefix(contract, variable, key) + _END
+    if len(key) == 1 and type(text := key[0]) is str:
+        return _text_key(contract, variable, text)
+    return _fitting(scan_prefix(contract, variable, key) + _END)
+
+
+@lru_cache(maxsize=_TEXT_KEYS_MAX)
+def _text_key(contract: str, variable: str, text: str) -> bytes:
+    """The same for the commonest of keys. Only a str may be looked up so: elsewhere True would find what 1 left."""
+    return _fitting(scan_prefix(contract, variable, (text,)) + _END)
+
+
+def _fitting(encoded: bytes) -> bytes:
     if len(encoded) > KEY_BYTES_MAX:
         raise BadKey(codes.SIZE_LIMIT, f"a key of {len(encoded)} bytes, at most {KEY_BYTES_MAX} are allowed")
     return encoded
@@ -93,17 +106,6 @@ def split_suffix(encoded: bytes, position: int) -> Key:
         element, position = _read_element(encoded, position)
         elements.append(element)
     return tuple(elements)
-
-
-def _address_key(contract: str, variable: str, key: Key) -> bytes | None:
-    """The same for the commonest of keys, a single ASCII text without zero bytes; None for all others."""
-    prefix = _prefixes.get((contract, variable))
-    if prefix is None or len(key) != 1:
-        return None
-    text = key[0]
-    if type(text) is not str or not text.isascii() or "\0" in text:
-        return None
-    return b"%b\x04%b\x00\x01\x00" % (prefix, text.encode())
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────

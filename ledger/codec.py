@@ -39,7 +39,8 @@ _STACK_PROBE = b"\x91" * (2 * DEPTH_MAX) + b"\xc0"
 
 def encode(value: object) -> bytes:
     """The one encoding of a plain value or a struct. Raises `Malformed` for what has none."""
-    _check_plain(value, 0)
+    if type(value) not in _SCALARS:
+        _check_plain(value, 0)
     try:
         return _encoder.encode(value)
     except OverflowError:

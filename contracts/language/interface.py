@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from contracts import codes
 
 Value = Any
@@ -129,8 +131,7 @@ class Meter:
         raise OutOfGas
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, gc=False):
     """What `self.ctx` shows. `sender` is the hex public key of the transaction's signer, or the name of the calling
     contract, as the runtime decides; `time` is the block's, in milliseconds; `contract` is the contract's own name."""
 
