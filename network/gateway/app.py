@@ -6,7 +6,6 @@ three. It assembles and decides nothing else.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from typing import Any
 
@@ -14,16 +13,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from contracts.codes import ALL as CONTRACT_CODES
 from network.api import ExecutorApi, NodeUnavailable, ValidatorApi
 from network.gateway import metrics, submit
 from network.gateway.events import EventStreams
+from network.gateway.express import Express
+from network.gateway.faults import INTERNAL, problem_of
 from network.gateway.feed import SealedFeed
 from network.gateway.http import COMMON_HEADERS, Disconnected, Message, Receive, Scope, Send, answer_problem, check_host
 from network.gateway.intake import Intake
 from network.gateway.openapi import describe
 from network.gateway.pages import Pages, send_page
-from network.gateway.problems import KINDS, Problem
+from network.gateway.problems import Problem
 from network.gateway.routes_chain import chain_routes
 from network.gateway.routes_contracts import contract_routes
 from network.gateway.routes_node import node_routes
@@ -31,8 +31,6 @@ from network.gateway.services import Room, Services
 from network.gateway.settings import GatewaySettings
 from network.gateway.waiters import Waiters
 from network.ipc import RemoteError
-
-log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -53,6 +51,7 @@ class Gateway:
         )
         self._intake = Intake(validator, executor, settings)
         self._submit = submit.SubmitRoute(self._intake, feed, waiters, settings)
+        self.express = Express(self._submit, settings, lambda status: self._count("POST", status))
         self._pages = Pages() if settings.explorer else None
         self._requests: Counter[tuple[str, int]] = Counter()
         self.api = make_api(self.services, self.metrics_page)
@@ -95,18 +94,14 @@ class Gateway:
         try:
             check_host(scope, self.settings)
             await self._dispatch(scope, receive, guarded)
-        except Problem as problem:
-            await guarded.refuse(problem)
-        except NodeUnavailable as error:
-            await guarded.refuse(Problem("node_unavailable", f"{error}; try again, or ask another node"))
-        except RemoteError as error:
-            await guarded.refuse(remote_problem(error))
         except Disconnected:
             pass
-        except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            await guarded.refuse(INTERNAL)
-        self._requests[scope["method"] if scope["method"] in METHODS else "other", guarded.status] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must be answered
+            await guarded.refuse(problem_of(error, f"{scope['method']} {scope['path']}"))
+        self._count(scope["method"], guarded.status)
+
+    def _count(self, method: str, status: int) -> None:
+        self._requests[method if method in METHODS else "other", status] += 1
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
@@ -140,7 +135,6 @@ class Gateway:
         return page.text()
 
 
-INTERNAL = Problem("internal", "this is a fault of the gateway and not of the request; its log says more")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -187,28 +181,15 @@ def make_api(services: Services, metrics_page: Any) -> FastAPI:
         return problem_response(problem)
 
     @api.exception_handler(NodeUnavailable)
-    async def on_unavailable(_: Request, error: NodeUnavailable) -> Response:
-        return problem_response(Problem("node_unavailable", f"{error}; try again, or ask another node"))
-
     @api.exception_handler(RemoteError)
-    async def on_refused(_: Request, error: RemoteError) -> Response:
-        return problem_response(remote_problem(error))
+    async def on_node(request: Request, error: Exception) -> Response:
+        return problem_response(problem_of(error, request.url.path))
 
     @api.exception_handler(Exception)
     async def on_fault(_: Request, __: Exception) -> Response:
         return problem_response(INTERNAL)  # and it is raised again, for the log
 
     return api
-
-
-def remote_problem(error: RemoteError) -> Problem:
-    """What a process of the node refused: by its own code where that is one of ours, else as a contract's."""
-    if error.code in KINDS:
-        return INTERNAL if error.code == "internal" else Problem(error.code, error.message)
-    if error.code in CONTRACT_CODES:
-        return Problem("bad_arguments", error.message, contract_code=error.code)
-    log.error("a process of the node answered %s", error)
-    return INTERNAL
 
 
 def problem_response(problem: Problem) -> Response:

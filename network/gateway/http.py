@@ -6,7 +6,8 @@ It knows ASGI and limits; it knows nothing of transactions or blocks.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from network.gateway.problems import Problem
 from network.gateway.settings import GatewaySettings
@@ -26,6 +27,15 @@ COMMON_HEADERS: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 CLOSE = (b"connection", b"close")
+HOSTS_REMEMBERED_MAX = 256
+
+
+class Answer(NamedTuple):
+    """A whole answer. `headers` are those beside the common ones and the length."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class Disconnected(Exception):
@@ -108,20 +118,32 @@ async def answer(send: Send, status: int, body: bytes, headers: Iterable[tuple[b
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_problem(send: Send, problem: Problem) -> None:
-    """Send a refusal. Where the body was not read, the connection cannot be used again."""
+def problem_answer(problem: Problem) -> Answer:
+    """A refusal. Where the body was not read, the connection cannot be used again."""
     headers = problem.headers()
     if problem.status == 413:
         headers.append(CLOSE)
-    await answer(send, problem.status, problem.body(), headers)
+    return Answer(problem.status, headers, problem.body())
 
 
+async def answer_problem(send: Send, problem: Problem) -> None:
+    """Send a refusal."""
+    status, headers, body = problem_answer(problem)
+    await answer(send, status, body, headers)
+
+
+@lru_cache(HOSTS_REMEMBERED_MAX)
 def host_name(value: bytes) -> str:
     """The name in a Host header, without its port: "[::1]:80" -> "::1"."""
     text = value.decode("latin-1").strip().lower()
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0]
+
+
+def host_is_allowed(value: bytes, settings: GatewaySettings) -> bool:
+    """Whether this node answers to such a Host header."""
+    return settings.any_host or host_name(value) in settings.host_names
 
 
 def check_host(scope: Scope, settings: GatewaySettings) -> None:
@@ -131,8 +153,8 @@ def check_host(scope: Scope, settings: GatewaySettings) -> None:
     values = [value for key, value in scope["headers"] if key == b"host"]
     if len(values) != 1:
         raise Problem("bad_request", f"the request has {len(values)} Host headers, exactly one is expected")
-    name = host_name(values[0])
-    if name not in settings.host_names:
+    if not host_is_allowed(values[0], settings):
+        name = host_name(values[0])
         raise Problem(
             "host_not_allowed",
             f"the Host header says {name[:80]!r}; this node answers to {', '.join(settings.allowed_hosts)}. "

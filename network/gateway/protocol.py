@@ -1,30 +1,63 @@
-"""uvicorn's HTTP/1.1 protocol with the limits that it lacks: silence, slowness, and heads without end.
+"""uvicorn's HTTP/1.1 protocol with the express lane, and with limits on silence, slowness, and heads without end.
 
 uvicorn by itself keeps a silent connection for ever and takes headers of any number and size. Here a connection has
 so long to send a request's head, so long for its body, and so long to read an answer; what is too large is refused
-while it arrives. It knows connections and bytes; what a request means is the application's business.
+while it arrives. A request that `Express` admits by its head is answered here; all others are uvicorn's. It knows
+connections and bytes; what a request means is the application's business.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from network.gateway.deadlines import Sweep
+from network.gateway.express import Express
+from network.gateway.http import CLOSE, COMMON_HEADERS, Answer
 from network.gateway.problems import KINDS, Problem
 from network.gateway.settings import GatewaySettings
+from network.gateway.submit import Wait
+
+SWEEP_S_MAX = 0.25
+NEVER = float("inf")
+HEAD, BODY, ANSWER, NEXT = "the head of the request", "the body of the request", "the answer", "the next request"
+
+
+class Exchange:
+    """A request in the express lane, where uvicorn keeps a cycle; these are the names that it asks a cycle for."""
+
+    __slots__ = ("body", "disconnected", "keep_alive", "more_body", "response_complete", "response_started", "wait")
+
+    def __init__(self, wait: Wait, *, keep_alive: bool) -> None:
+        self.wait = wait
+        self.keep_alive = keep_alive
+        self.body = bytearray()
+        self.more_body = True
+        self.disconnected = self.response_started = self.response_complete = False
+
+    @property
+    def message_event(self) -> Exchange:
+        """Nobody waits for parts of this body."""
+        return self
+
+    def set(self) -> None:
+        """As an event's."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """Make a class with settings by `limited`."""
 
     settings: GatewaySettings
+    express: Express
+    sweep: Sweep
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._deadline: asyncio.TimerHandle | None = None
-        self._write_deadline: asyncio.TimerHandle | None = None
+        self._awaited = HEAD
+        self._patience_s = 0.0
+        self._due = self._write_due = NEVER
         self._in_head = True
         self._head_bytes = 0
         self._refused = False
@@ -36,12 +69,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.settings.connections_max:
             self._refuse(Problem("busy", f"{self.settings.connections_max} connections are open, which is the limit"))
             return
-        self._expect_head()
+        self.sweep.add(self)
+        self._expect(HEAD, self.settings.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop(self._deadline)
-        self._stop(self._write_deadline)
-        self._deadline = self._write_deadline = None
+        self.sweep.discard(self)
         super().connection_lost(exc)
 
     # ── what arrives ──────────────────────────────────────────────────────────────────────────────
@@ -50,8 +82,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         if self._in_head:
-            if self._deadline is None:  # the first bytes of a further request on this connection
-                self._expect_head()
+            if self._awaited is not HEAD:  # the first bytes of a further request on this connection
+                self._expect(HEAD, self.settings.header_timeout_s)
             self._head_bytes += len(data)
             if self._head_bytes > self.settings.header_bytes_max + len(data) - self._head_part(data):
                 self._refuse_head(f"the head of the request exceeds {self.settings.header_bytes_max} bytes")
@@ -79,8 +111,13 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._in_head = False
         self._head_bytes = 0
-        self._arm(self.settings.body_timeout_s, "the body of the request")
-        super().on_headers_complete()
+        self._expect(BODY, self.settings.body_timeout_s)
+        wait = self._express_wait()
+        if wait is None:
+            super().on_headers_complete()
+        else:
+            exchange = Exchange(wait, keep_alive=self.parser.should_keep_alive())
+            self.cycle = cast(Any, exchange)
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
@@ -90,20 +127,61 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._in_head = True
-        self._stop(self._deadline)
-        self._deadline = None
+        self._expect(ANSWER, NEVER)
         super().on_message_complete()
+        cycle: RequestResponseCycle | Exchange = self.cycle
+        if isinstance(cycle, Exchange):
+            self._start_exchange(cycle)
+
+    # ── the express lane ──────────────────────────────────────────────────────────────────────────
+
+    def _express_wait(self) -> Wait | None:
+        """How the client of a plain submission waits; None where the request goes the usual way."""
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+            return None
+        before: RequestResponseCycle | None = self.cycle
+        if before is not None and not before.response_complete:
+            return None  # pipelined: it has to wait for its turn
+        return self.express.admit(self.url, self.headers)
+
+    def _start_exchange(self, exchange: Exchange) -> None:
+        task = self.loop.create_task(self._answer(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, exchange: Exchange) -> None:
+        answer = await self.express.answer(bytes(exchange.body), exchange.wait)
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if exchange.disconnected or self.transport.is_closing():
+            return
+        close = not exchange.keep_alive or CLOSE in answer.headers
+        exchange.response_started = exchange.response_complete = True
+        self.transport.write(whole(answer, self.server_state.default_headers, close=close))
+        if close:
+            self.transport.close()
+        self.on_response_complete()
 
     # ── what leaves ───────────────────────────────────────────────────────────────────────────────
 
+    def on_response_complete(self) -> None:
+        """As uvicorn does it, but for the timer of an idle connection."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._awaited is ANSWER:
+            self._expect(NEXT, self.settings.keep_alive_s)
+
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stop(self._write_deadline)
-        self._write_deadline = self.loop.call_later(self.settings.write_timeout_s, self.transport.abort)
+        self._write_due = self.loop.time() + self.settings.write_timeout_s
 
     def resume_writing(self) -> None:
-        self._stop(self._write_deadline)
-        self._write_deadline = None
+        self._write_due = NEVER
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -112,16 +190,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
     # ── deadlines and refusals ────────────────────────────────────────────────────────────────────
 
-    def _expect_head(self) -> None:
-        self._arm(self.settings.header_timeout_s, "the head of the request")
+    def _expect(self, what: str, within_s: float) -> None:
+        self._awaited, self._patience_s, self._due = what, within_s, self.loop.time() + within_s
 
-    def _arm(self, seconds: float, what: str) -> None:
-        self._stop(self._deadline)
-        self._deadline = self.loop.call_later(seconds, self._too_slow, what, seconds)
-
-    def _too_slow(self, what: str, seconds: float) -> None:
-        self._deadline = None
-        self._refuse(Problem("request_timeout", f"{what} did not arrive within {seconds:g} s"))
+    def on_time(self, now_s: float) -> None:
+        """Called now and then: end what is late."""
+        if now_s >= self._write_due:
+            self.transport.abort()
+        elif now_s >= self._due:
+            self._due = NEVER
+            if self._awaited is NEXT:
+                self.transport.close()
+            else:
+                found = f"{self._awaited} did not arrive within {self._patience_s:g} s"
+                self._refuse(Problem("request_timeout", found))
 
     def _refuse_head(self, detail: str) -> None:
         self._refuse(Problem("headers_too_large", detail))
@@ -129,25 +211,19 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer where nothing was answered yet, and close. Nothing that still arrives is looked at."""
         self._refused = True
-        self._stop(self._deadline)
-        self._deadline = None
+        self._due = NEVER
         if self.transport.is_closing():
             return
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or not cycle.response_started or cycle.response_complete:
-            self.transport.write(_answer(problem))
+            self.transport.write(_refusal(problem))
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
-    @staticmethod
-    def _stop(timer: asyncio.TimerHandle | None) -> None:
-        if timer is not None:
-            timer.cancel()
 
-
-def _answer(problem: Problem) -> bytes:
+def _refusal(problem: Problem) -> bytes:
     body = problem.body()
     headers = b"".join(b"%s: %s\r\n" % item for item in problem.headers())
     status = KINDS[problem.code].status
@@ -155,6 +231,20 @@ def _answer(problem: Problem) -> bytes:
     return head % (status, problem.code.encode(), headers, len(body)) + body
 
 
-def limited(limits: GatewaySettings) -> type[LimitedProtocol]:
-    """The protocol class with these limits, as uvicorn's `http` option takes it."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"settings": limits})
+_COMMON = b"".join(b"%s: %s\r\n" % item for item in COMMON_HEADERS)
+
+
+def whole(answer: Answer, default_headers: list[tuple[bytes, bytes]], *, close: bool) -> bytes:
+    """An answer as it is written. Its headers are ours, none repeats a client's words."""
+    headers = [*default_headers, *answer.headers, (b"content-length", b"%d" % len(answer.body))]
+    if close and CLOSE not in headers:
+        headers.append(CLOSE)
+    lines = b"".join([b"%s: %s\r\n" % item for item in headers])
+    return b"".join((STATUS_LINE[answer.status], _COMMON, lines, b"\r\n", answer.body))
+
+
+def limited(limits: GatewaySettings, express: Express) -> type[LimitedProtocol]:
+    """The protocol class of one server, as uvicorn's `http` option takes it."""
+    patience_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.write_timeout_s)
+    members = {"settings": limits, "express": express, "sweep": Sweep(min(SWEEP_S_MAX, patience_s / 8))}
+    return type("LimitedProtocol", (LimitedProtocol,), members)

@@ -18,7 +18,7 @@ from network import present
 from network.api import AccountEntry, TransactionRecord
 from network.gateway.problems import Problem
 from network.gateway.services import MinHeight, Services, hex_32
-from network.gateway.submit import STILL_PENDING, outcome_of, parse_wait
+from network.gateway.submit import STILL_PENDING, parse_wait
 from network.json_values import to_json
 
 BLOCK_TYPE = "application/vnd.quorate.block"
@@ -149,10 +149,8 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
 async def _find_transaction(services: Services, transaction_id: bytes, wait_s: float) -> TransactionRecord:
     with services.waiters.place(transaction_id) as place:
         found = await services.validator.transaction(transaction_id)
-        if found is not None and found.state != "sealed" and wait_s > 0 and place is not None:
-            await asyncio.wait([place], timeout=wait_s)
-            if outcome_of(place) is not None:
-                found = await services.validator.transaction(transaction_id)
+        if found is not None and found.state != "sealed" and wait_s > 0 and await place.outcome(wait_s):
+            found = await services.validator.transaction(transaction_id)
     if found is None:
         raise Problem(
             "unknown_transaction",

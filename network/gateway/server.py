@@ -87,7 +87,7 @@ def _config(app: Gateway) -> uvicorn.Config:
     settings = app.settings
     return uvicorn.Config(
         app,
-        http=limited(settings),
+        http=limited(settings, app.express),
         ws="none",
         lifespan="on",
         loop="none",

@@ -20,21 +20,22 @@ from network.api import Admission
 from network.gateway.feed import SealedFeed
 from network.gateway.http import (
     JSON,
+    Answer,
     BodyBudget,
     Disconnected,
     Receive,
     Scope,
     Send,
     answer,
-    answer_problem,
     header,
+    problem_answer,
     read_body,
 )
 from network.gateway.intake import Intake, Offer
 from network.gateway.problems import KINDS, Problem
 from network.gateway.settings import GatewaySettings
-from network.gateway.submissions import read_submission
-from network.gateway.waiters import Outcome, Waiters
+from network.gateway.submissions import read_raw, read_submission
+from network.gateway.waiters import Outcome, Place, Waiters
 
 PATH = "/v1/transactions"
 PENDING = "accepted; it is sealed in a coming block. Ask GET /v1/transactions/{id} for the outcome"
@@ -45,7 +46,7 @@ STILL_PENDING = (
 PENDING_ELSEWHERE = "known already and not sealed yet: the first submission stands. Ask GET /v1/transactions/{id}"
 
 Json = dict[str, Any]
-Place = asyncio.Future[Outcome] | None
+encode_json = msgspec.json.Encoder().encode
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -68,69 +69,97 @@ class SubmitRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises `Problem` where the request as a whole is refused."""
-        wait = read_wait(scope["query_string"], self._settings)
+        wait = self.read_wait(scope["query_string"])
         try:
             body = await read_body(scope, receive, self._settings.body_bytes_max, self._budget)
         except Disconnected:
             return
         try:
             offers, many = read_submission(header(scope, b"content-type"), body, self._settings)
-            results = await self.submit(offers, wait)
+            if many:
+                found = self._answer_many(await self._submit_many(offers, wait))
+            else:
+                found = answer_one(await self._submit(offers[0], wait))
         finally:
             self._budget.give_back(len(body))
-        if many:
-            await self._answer_many(send, results)
-        else:
-            await self._answer_one(send, results[0])
+        await answer(send, found.status, found.body, found.headers)
 
-    # ── the work ──────────────────────────────────────────────────────────────────────────────────
+    def read_wait(self, query: bytes) -> Wait:
+        """How long the client waits, by its query string. Raises `Problem`."""
+        return read_wait(query, self._settings)
 
-    async def submit(self, offers: Sequence[Offer | Problem], wait: Wait) -> list[Json | Problem]:
+    async def submit_one(self, raw: bytes, wait: Wait) -> Answer:
+        """The answer for one transaction as raw bytes. Raises as a call of the route does."""
+        return answer_one(await self._submit(read_raw(raw), wait))
+
+    # ── one transaction ───────────────────────────────────────────────────────────────────────────
+
+    async def _submit(self, offer: Offer | Problem, wait: Wait) -> Json | Problem:
+        result = offer if isinstance(offer, Problem) else await self._result_of(offer, wait)
+        self._count(result)
+        return result
+
+    async def _result_of(self, offer: Offer, wait: Wait) -> Json | Problem:
+        if not wait.sealed:
+            (admission,) = await self._intake.offer((offer,))
+            return self._result(admission, await self._known_outcome(admission), waited=False)
+        with self._waiters.place(offer.transaction_id) as place:  # before the submission: no seal passes unseen
+            (admission,) = await self._intake.offer((offer,))
+            outcome = await self._known_outcome(admission)
+            if outcome is None and admission.accepted:
+                outcome = await place.outcome(wait.timeout_s)
+        return self._result(admission, outcome, waited=True)
+
+    async def _known_outcome(self, admission: Admission) -> Outcome | None:
+        return await self._feed.outcome(admission.transaction_id) if admission.code == "known" else None
+
+    # ── many ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _submit_many(self, offers: Sequence[Offer | Problem], wait: Wait) -> list[Json | Problem]:
         """One result per offer, in order. Raises `NodeUnavailable`, and `Problem` when nothing was taken."""
         good = [offer for offer in offers if isinstance(offer, Offer)]
         with ExitStack() as room:
-            places: list[Place] = [None] * len(good)
-            if wait.sealed:  # before the submission, so that no seal passes unseen
+            places: list[Place | None] = [None] * len(good)
+            if wait.sealed:
                 places = [room.enter_context(self._waiters.place(offer.transaction_id)) for offer in good]
             admissions = await self._intake.offer(good) if good else []
             results = await self._results(admissions, places, wait)
         remaining = iter(results)
         merged = [offer if isinstance(offer, Problem) else next(remaining) for offer in offers]
         for result in merged:
-            self.outcomes[result.code if isinstance(result, Problem) else result["state"]] += 1
+            self._count(result)
         return merged
 
     async def _results(
-        self, admissions: Sequence[Admission], places: Sequence[Place], wait: Wait
+        self, admissions: Sequence[Admission], places: Sequence[Place | None], wait: Wait
     ) -> list[Json | Problem]:
-        early = {
-            index: outcome
-            for index, admission in enumerate(admissions)
-            if admission.code == "known" and (outcome := await self._feed.outcome(admission.transaction_id)) is not None
-        }
-        pending = [
-            place
-            for index, (admission, place) in enumerate(zip(admissions, places, strict=True))
-            if place is not None and admission.accepted and index not in early
-        ]
-        if pending:
-            await self._wait(pending, wait.timeout_s)
+        early = [await self._known_outcome(admission) for admission in admissions]
+        await self._wait(
+            [
+                place
+                for admission, place, outcome in zip(admissions, places, early, strict=True)
+                if place is not None and admission.accepted and outcome is None
+            ],
+            wait.timeout_s,
+        )
         return [
-            self._result(admission, early.get(index) or outcome_of(place), waited=wait.sealed)
-            for index, (admission, place) in enumerate(zip(admissions, places, strict=True))
+            self._result(admission, outcome or (place.found if place else None), waited=wait.sealed)
+            for admission, place, outcome in zip(admissions, places, early, strict=True)
         ]
 
-    async def _wait(self, pending: list[asyncio.Future[Outcome]], timeout_s: float) -> None:
-        if len(pending) == 1:
-            await asyncio.wait(pending, timeout=timeout_s)
-            return
-        # One wake-up per block, not per transaction: the feed wakes after it told everybody.
+    async def _wait(self, pending: list[Place], timeout_s: float) -> None:
+        """One wake-up per block, not per transaction: the feed wakes after it told everybody."""
         deadline = asyncio.get_running_loop().time() + timeout_s
-        while not all(place.done() for place in pending) and not self._feed.stopping:
+        while not all(place.over for place in pending) and not self._feed.stopping:
             remaining = deadline - asyncio.get_running_loop().time()
             if remaining <= 0:
                 return
             await self._feed.sleep(remaining)
+
+    # ── the answers ───────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, result: Json | Problem) -> None:
+        self.outcomes[result.code if isinstance(result, Problem) else result["state"]] += 1
 
     def _result(self, admission: Admission, outcome: Outcome | None, *, waited: bool) -> Json | Problem:
         if not admission.accepted:
@@ -144,22 +173,21 @@ class SubmitRoute:
             detail = STILL_PENDING if waited else PENDING
         return pending_result(admission.transaction_id, detail, self._feed.height)
 
-    # ── the answers ───────────────────────────────────────────────────────────────────────────────
-
-    async def _answer_one(self, send: Send, result: Json | Problem) -> None:
-        if isinstance(result, Problem):
-            await answer_problem(send, result)
-            return
-        location = (b"location", f"{PATH}/{result['id']}".encode())
-        await answer(send, result_status(result), msgspec.json.encode(result), (JSON, location))
-
-    async def _answer_many(self, send: Send, results: list[Json | Problem]) -> None:
+    def _answer_many(self, results: list[Json | Problem]) -> Answer:
         shown = [
             result.as_json() if isinstance(result, Problem) else {"status": result_status(result), **result}
             for result in results
         ]
         status = 202 if any(item["status"] == 202 for item in shown) else 200
-        await answer(send, status, msgspec.json.encode({"sealed_height": self._feed.height, "results": shown}))
+        return Answer(status, [JSON], encode_json({"sealed_height": self._feed.height, "results": shown}))
+
+
+def answer_one(result: Json | Problem) -> Answer:
+    """The answer for one transaction."""
+    if isinstance(result, Problem):
+        return problem_answer(result)
+    location = (b"location", b"%s/%s" % (PATH.encode(), result["id"].encode()))
+    return Answer(result_status(result), [JSON, location], encode_json(result))
 
 
 def sealed_result(transaction_id: bytes, outcome: Outcome, sealed_height: int) -> Json:
@@ -184,13 +212,6 @@ def pending_result(transaction_id: bytes, detail: str, sealed_height: int) -> Js
 def result_status(result: Json) -> int:
     """200 once the outcome is known, 202 before."""
     return 200 if result["state"] == "sealed" else 202
-
-
-def outcome_of(place: Place) -> Outcome | None:
-    """The outcome that a waiter was told, None while it was not."""
-    if place is None or not place.done() or place.cancelled():
-        return None
-    return place.result()
 
 
 def read_wait(query: bytes, settings: GatewaySettings) -> Wait:
