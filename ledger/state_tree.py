@@ -103,6 +103,10 @@ class Page:
             return leaf
         return self.hash_at(branch) if self.taken >> branch & 1 else NOTHING
 
+    def is_node(self, branch: int) -> bool:
+        """Whether another page stands below a branch."""
+        return bool(self.taken >> branch & 1) and branch not in self.leaves
+
     def put(self, branch: int, slot: Slot) -> None:
         """Let this stand at a branch."""
         if len(slot) == LEAF_BYTES:
@@ -179,27 +183,30 @@ class TreeChange:
     def apply(self, root: Slot, changes: Iterable[tuple[bytes, Slot]]) -> Slot:
         """The new root slot after each path got its leaf, or NOTHING to take it away."""
         ordered = sorted([(path.hex(), leaf) for path, leaf in changes])
-        return self._change_slot(root, "", ordered) if ordered else root
-
-    def _change_slot(self, slot: Slot, prefix: str, changes: list[Change]) -> Slot:
-        """What stands at `prefix` after the changes, all of whose paths begin so."""
-        if len(slot) == HASH_BYTES:
-            return self._change_page(prefix, changes)
-        if len(changes) == 1 and (not slot or changes[0][0] == slot[:HASH_BYTES].hex()):
-            return changes[0][1]  # the commonest of changes: another value where one stood alone
-        leaves = dict(changes)
-        if slot:
-            leaves.setdefault(slot[:HASH_BYTES].hex(), slot)
-        kept = sorted([(path, leaf) for path, leaf in leaves.items() if leaf])
-        return self._build(prefix, kept)
+        if not ordered:
+            return root
+        return self._change_page("", ordered) if len(root) == HASH_BYTES else self._change_place("", root, ordered)
 
     def _change_page(self, prefix: str, changes: list[Change]) -> Slot:
+        """What stands at `prefix`, where a page stood, after the changes, all of whose paths begin so."""
         page = self._open.open(prefix)
         self.before[prefix] = page.stored
         for digit, group in _by_digit(changes, len(prefix)):
             branch = _BRANCH[digit]
-            page.put(branch, self._change_slot(page.slot(branch), prefix + digit, group))
+            if page.is_node(branch):
+                page.put(branch, self._change_page(prefix + digit, group))
+            else:
+                page.put(branch, self._change_place(prefix + digit, page.leaves.get(branch, NOTHING), group))
         return self._settle(prefix, page)
+
+    def _change_place(self, prefix: str, leaf: Slot, changes: list[Change]) -> Slot:
+        """What stands at `prefix`, where a leaf stood or NOTHING, after the changes."""
+        if len(changes) == 1 and (not leaf or changes[0][0] == leaf[:HASH_BYTES].hex()):
+            return changes[0][1]  # the commonest of changes: another value of a key that stands alone
+        leaves = dict(changes)
+        if leaf:
+            leaves.setdefault(leaf[:HASH_BYTES].hex(), leaf)
+        return self._build(prefix, sorted([(path, each) for path, each in leaves.items() if each]))
 
     def _build(self, prefix: str, leaves: list[Change]) -> Slot:
         """A place that holds exactly these leaves, in order of path."""
