@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ledger.transactions import read_transaction, signature_holds
+from ledger.transactions import read_transaction, sign_transaction, signature_holds
 from scripts.load import Generator, LoadReport, LoadSpec, Pool, Transfers, account_key, percentile, read_answer
 from scripts.processes import age_s, usage_of
 
@@ -148,6 +148,9 @@ def test_transfers_are_signed_distinct_and_go_round() -> None:
     ]
     assert {transaction.body.valid_until for transaction in found} == {105}
     assert len(set(raws)) == 4
+    body = found[0].body
+    key, salt = account_key(0), body.salt
+    assert raws[0] == sign_transaction(key, body.chain_id, body.calls, body.gas_limit, body.valid_until, salt)
 
 
 @pytest.mark.parametrize(
