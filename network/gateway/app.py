@@ -7,6 +7,7 @@ three. It assembles and decides nothing else.
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -54,7 +55,11 @@ class Gateway:
         self.express = Express(self._submit, settings, lambda status: self._count("POST", status))
         self._pages = Pages() if settings.explorer else None
         self._requests: Counter[tuple[str, int]] = Counter()
-        self.api = make_api(self.services, self.metrics_page)
+
+    @cached_property
+    def api(self) -> FastAPI:
+        """All routes but the hot one, made with the first request for any of them."""
+        return make_api(self.services, self.metrics_page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -106,7 +106,9 @@ class SealedFeed:
                     pause_s = RESUBSCRIBE_MIN_S
                     await self._on_block(record)
             except NodeUnavailable as error:
-                log.info("the stream of sealed blocks broke: %s", error)
+                # Before the first block or status nothing broke: the node is starting too.
+                level = logging.INFO if self.height >= 0 else logging.DEBUG
+                log.log(level, "the stream of sealed blocks broke: %s", error)
             except Exception:
                 log.exception("the stream of sealed blocks failed")
             self.reachable = False

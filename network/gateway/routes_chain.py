@@ -11,7 +11,6 @@ from fastapi import APIRouter, Path, Query, Response
 
 from ledger import codec
 from ledger.errors import LedgerError
-from ledger.genesis import to_json as genesis_file
 from ledger.proofs import prove_transaction
 from ledger.types import HEIGHT_MAX, BlockRecord
 from network import present
@@ -318,6 +317,8 @@ def _add_network(router: APIRouter, services: Services) -> None:
     ) -> Response:
         if shape not in ("json", "file"):
             raise Problem("bad_parameter", f"format is {shape[:40]!r}; it is json or file")
+        from ledger.genesis import to_json as genesis_file  # here: it loads X.509, a tenth of the gateway's start
+
         genesis = await services.genesis()
         text = genesis_file(genesis).encode()
         if shape == "file":

@@ -9,7 +9,7 @@ import json
 import httpx
 import pytest
 
-from network.gateway import GatewaySettings
+from network.gateway import GatewaySettings, create_app
 
 
 class Stream:
@@ -187,3 +187,19 @@ async def test_streams_end_when_the_gateway_stops(node, settings, serving):
             await stream.message()
         with pytest.raises(EOFError):
             await stream.message()
+
+
+async def test_a_node_that_is_not_there_yet_is_no_broken_stream(node, settings, caplog, poll):
+    caplog.set_level("DEBUG", "network.gateway.feed")
+    node.down = True
+    app = create_app(node.validator, node.executor, settings)
+    await app.start()
+    await poll(lambda: node._queues)
+    node.break_stream()
+    await poll(lambda: caplog.records)
+    node.down = False
+    await poll(lambda: app.services.feed.height >= 0 and node._queues)
+    node.break_stream()
+    await poll(lambda: len(caplog.records) == 2)
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
+    await app.stop()
