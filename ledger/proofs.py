@@ -48,6 +48,17 @@ class TransactionProof(Struct, frozen=True):
         _expect_same_text(_without_space(text), _without_space(proof.to_json()))
         return proof
 
+    @staticmethod
+    def from_file(data: bytes) -> TransactionProof:
+        """The proof in a receipt file, byte for byte as `to_json` wrote it. Raises `InvalidProof`.
+
+        `from_json` leaves white space free, for proofs inside other answers; a file to keep has one form only, so that
+        whoever compares two copies, or a hash of one, finds any change at all.
+        """
+        proof = TransactionProof.from_json(data)
+        _expect_same_bytes(data, proof.to_json().encode())
+        return proof
+
 
 class VerifiedTransaction(NamedTuple):
     """What a proof proves. `signers` are the names of the members in the seal, of `member_count`."""
@@ -265,3 +276,12 @@ def _expect_same_text(found: str, expected: str) -> None:
     at = next(differing, min(len(found), len(expected)))
     shown = slice(max(0, at - 40), at + 20)
     raise InvalidProof(f"the file says {found[shown]!r} where its content gives {expected[shown]!r}")
+
+
+def _expect_same_bytes(found: bytes, expected: bytes) -> None:
+    """Told apart from a changed content, because only this one is mended by fetching the file again."""
+    if found == expected:
+        return
+    differing = (place for place, (one, other) in enumerate(zip(found, expected, strict=False)) if one != other)
+    at = next(differing, min(len(found), len(expected)))
+    raise InvalidProof(f"the white space of the file was changed at byte {at}: its content holds, get the file again")

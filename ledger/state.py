@@ -1,8 +1,8 @@
 """The authenticated key-value state: what contracts read and write, under one root that a header names.
 
-Puts together the tree (`ledger.state_tree`), its proofs (`ledger.state_proof`), the versions kept
-(`ledger.versions`) and a side table that the root does not cover. Knows no contract, and not what a key or a value
-means. One process, and in it one thread at a time, owns a state.
+Puts together the tree (`ledger.state_tree`), its pages (`ledger.state_pages`) and proofs (`ledger.state_proof`), the
+versions kept (`ledger.versions`) and a side table that the root does not cover. Knows no contract, and not what a key
+or a value means. One process, and in it one thread at a time, owns a state.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ledger import state_tree
 from ledger.errors import DataLost
+from ledger.state_pages import StatePages, page_rows
 from ledger.state_proof import EMPTY, check_state_proof, path_of, value_hash, verify_state_proof
-from ledger.state_tree import NOTHING, OpenPages, Slot, TreeChange
+from ledger.state_tree import NOTHING, TreeChange
 from ledger.versions import Versions
 
 __all__ = ["EMPTY_ROOT", "State", "check_state_proof", "verify_state_proof"]
@@ -22,7 +23,7 @@ EMPTY_ROOT = EMPTY
 KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1 << 20
 
-_VALUE, _PAGE, _ROOT = b"v", b"p", b"r"  # kinds of row
+_VALUE, _ROOT, _SIDE = b"v", b"r", b"s"  # kinds of row; those of pages are `ledger.state_pages`'s
 _NO_SIDE: Mapping[bytes, bytes | None] = {}
 
 
@@ -32,7 +33,7 @@ class State:
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
         self._root = versions.get(_ROOT) or NOTHING
-        self._pages = OpenPages(self._page)
+        self._pages = StatePages(versions)
 
     @classmethod
     def open(cls, path: Path | str) -> State:
@@ -79,7 +80,7 @@ class State:
     def prove(self, key: bytes, height: int | None = None) -> bytes:
         """The encoded proof of a key's value, or of its absence, against `root_at(height)`. Raises `HeightNotKept`."""
         root = self._versions.get(_ROOT, height) or NOTHING
-        return state_tree.prove(lambda nibbles: self._page(nibbles, height), root, key)
+        return state_tree.prove(lambda nibbles: self._pages.read(nibbles, height), root, key)
 
     def commit(
         self, height: int, writes: Mapping[bytes, bytes | None], side: Mapping[bytes, bytes | None] = _NO_SIDE
@@ -89,22 +90,28 @@ class State:
         Raises `StorageError`; nothing has changed then, and after a failed write nothing can be committed any more.
         """
         rows = self._changed_values(writes)
+        change = TreeChange(self._pages.open)
         try:
-            root = self._change_tree(rows)
-            self._versions.commit(height, rows, side)
+            root = change.apply(self._root, _changed_leaves(rows))
+            if root != self._root:
+                rows[_ROOT] = (self._root, root)
+            plain, kept = page_rows(change)
+            plain.update((_SIDE + key, value) for key, value in side.items())
+            self._versions.commit(height, rows, plain, kept)
         except BaseException:
-            self._pages.clear()  # they are ahead of what is stored
+            self._pages.open.clear()  # they are ahead of what is stored
             raise
         self._root = root
         return self.root
 
     def side_get(self, key: bytes) -> bytes | None:
         """A value of the side table, as last committed."""
-        return self._versions.plain_get(key)
+        return self._versions.plain_get(_SIDE + key)
 
     def side_scan(self, prefix: bytes, start: bytes | None = None, limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """At most `limit` entries of the side table in key order."""
-        return self._versions.plain_scan(prefix, start or prefix, limit)
+        found = self._versions.plain_scan(_SIDE + prefix, _SIDE + (start or prefix), limit)
+        return [(row[1:], value) for row, value in found]
 
     def prune(self, below: int) -> None:
         """Forget the versions below a height."""
@@ -127,22 +134,11 @@ class State:
                 rows[_VALUE + key] = (old, new)
         return rows
 
-    def _change_tree(self, rows: dict[bytes, tuple[bytes | None, bytes | None]]) -> Slot:
-        """The new root's slot; what becomes of the tree's pages joins the changed values in `rows`."""
-        changes = []
-        for row, (_, new) in rows.items():
-            path = path_of(row[1:])
-            changes.append((path, NOTHING if new is None else path + value_hash(new)))
-        change = TreeChange(self._pages)
-        root = change.apply(self._root, changes)
-        for nibbles, page in change.pages.items():
-            rows[_PAGE + nibbles.encode()] = (change.before.get(nibbles), page)
-        if root != self._root:
-            rows[_ROOT] = (self._root, root)
-        return root
 
-    def _page(self, nibbles: str, height: int | None = None) -> bytes:
-        page = self._versions.get(_PAGE + nibbles.encode(), height)
-        if page is None:
-            raise DataLost(f"the state has lost a page of its tree, at {nibbles or 'the root'}")
-        return page
+def _changed_leaves(rows: Mapping[bytes, tuple[bytes | None, bytes | None]]) -> list[tuple[bytes, bytes]]:
+    """The tree's leaf for each changed value."""
+    leaves = []
+    for row, (_, new) in rows.items():
+        path = path_of(row[1:])
+        leaves.append((path, NOTHING if new is None else path + value_hash(new)))
+    return leaves

@@ -28,6 +28,7 @@ ROW_OVERHEAD_BYTES = 200  # of a row in a dict, beside its key and value
 _META_KEY = b"m"
 _META = struct.Struct(">IqqQ")  # format, newest height, oldest height kept, height flushed + 1
 _HEIGHT = struct.Struct(">Q")
+_NOTHING_KEPT: Mapping[bytes, bytes] = {}
 _WAS_ABSENT = b""
 _WAS_PRESENT = b"\x01"
 
@@ -83,6 +84,15 @@ class Versions:
             _append(found, waiting.pop(), then)
         return found
 
+    def kept_above(self, height: int, name: bytes) -> Iterator[bytes]:
+        """The records of this name that were kept with the heights above one, oldest first."""
+        if height != self.height:
+            self._expect_kept(height)
+        for change in range(height + 1, self.height + 1):
+            record = self._read(b"o" + _HEIGHT.pack(change) + name)
+            if record is not None:
+                yield record
+
     def plain_get(self, row: bytes) -> bytes | None:
         """The value of a row that has no versions."""
         return self._read(b"s" + row)
@@ -97,15 +107,25 @@ class Versions:
         return found
 
     def commit(
-        self, height: int, rows: Mapping[bytes, tuple[bytes | None, bytes | None]], plain: Mapping[bytes, bytes | None]
+        self,
+        height: int,
+        rows: Mapping[bytes, tuple[bytes | None, bytes | None]],
+        plain: Mapping[bytes, bytes | None],
+        kept: Mapping[bytes, bytes] = _NOTHING_KEPT,
     ) -> None:
-        """Write one height: each row as (old value, new value), and the plain rows. All of it or nothing."""
+        """Write one height, all of it or nothing: each row as (old value, new value), and the plain rows.
+
+        `kept` are records about what was before, of a caller that keeps its own; they go as the old values go.
+        """
         self._refuse_after_fault()
         if height != self.height + 1:
             raise StorageError(f"height {height} cannot be committed, the next is {self.height + 1}")
         oldest = height if self.oldest < 0 else self.oldest
         batch = self._database.write_batch()
         put, change = batch.put, b"o" + _HEIGHT.pack(height)
+        if height > oldest:
+            for name, record in kept.items():
+                put(change + name, record)
         for row, (old, new) in rows.items():
             if height > oldest:
                 put(change + row, _WAS_ABSENT if old is None else _WAS_PRESENT + old)

@@ -1,0 +1,57 @@
+"""Where the pages of the state's tree lie among the versions kept: today's each by itself, yesterday's by the dozen.
+
+A block changes hundreds of pages, and a record for what each of them was would cost the database more than the pages
+do. So what a block found in one part of the tree, the pages that begin with the same nibble, is one record, kept under
+the block's height; to read a page as it was is to look for it in the records above a height. Pages are bytes here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.errors import DataLost
+from ledger.state_tree import OpenPages, TreeChange
+from ledger.versions import Versions
+
+_PAGE = b"p"  # kind of row
+
+_Part = dict[str, bytes | None]
+"""Pages by their nibbles, as they were; None where there was none."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Part).decode
+
+
+class StatePages:
+    """The pages of one state; `open` are those of the newest height."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+        self.open = OpenPages(self.read)
+
+    def read(self, nibbles: str, height: int | None = None) -> bytes:
+        """A page as it was stored at a height (None: the newest). Raises `DataLost`, `HeightNotKept`."""
+        page = self._versions.plain_get(_PAGE + nibbles.encode())
+        if height is not None:
+            for record in self._versions.kept_above(height, _part_of(nibbles)):
+                part = _decode(record)
+                if nibbles in part:
+                    page = part[nibbles]
+                    break
+        if page is None:
+            raise DataLost(f"the state has lost a page of its tree, at {nibbles or 'the root'}")
+        return page
+
+
+def page_rows(change: TreeChange) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes]]:
+    """The rows that a change writes, and the records of what they were."""
+    rows: dict[bytes, bytes | None] = {}
+    parts: dict[bytes, _Part] = {}
+    for nibbles, page in change.pages.items():
+        rows[_PAGE + nibbles.encode()] = page
+        parts.setdefault(_part_of(nibbles), {})[nibbles] = change.before.get(nibbles)
+    return rows, {name: _encode(part) for name, part in parts.items()}
+
+
+def _part_of(nibbles: str) -> bytes:
+    return _PAGE + nibbles[:1].encode()
