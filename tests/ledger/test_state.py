@@ -317,7 +317,7 @@ def test_a_lost_page_is_named_and_not_guessed(path):
     state.commit(0, {b"key %d" % number: b"" for number in range(100)})
     state.close()
     database = plyvel.DB(str(path))
-    database.delete(b"rp")
+    database.delete(b"sp")
     database.close()
     state = State.open(path)
     with pytest.raises(DataLost, match="lost a page of its tree, at the root"):
