@@ -50,6 +50,23 @@ async def test_the_next_block_waits_for_the_interval_and_takes_all_that_came():
     assert proposed[1] == (2, 0, second + third)
 
 
+async def test_a_block_on_its_way_holds_the_next_one_back_until_it_is_sealed(monkeypatch):
+    monkeypatch.setattr("network.proposer.BLOCK_INTERVAL_MS", 60_000)
+    monkeypatch.setattr("network.proposer.PAUSE_PER_TRANSACTION_MS", 0)
+    mempool, made, proposed = proposer()
+    first = fill(mempool, 1)
+    made.request(1, 0)
+    mempool.mark_in_flight(1, first)
+    second = fill(mempool, 2, 3)
+    made.request(2, 0)
+    made.poke()
+    assert len(proposed) == 1
+    mempool.remove(first)
+    mempool.release(1)
+    made.poke()
+    assert proposed[1] == (2, 0, second)
+
+
 async def test_a_request_taken_back_is_never_answered():
     mempool, made, proposed = proposer()
     made.request(1, 0)
