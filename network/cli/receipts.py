@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from network.cli.console import AsJson, examples, say, say_fields, say_json
+from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json, short
 from network.cli.moments import utc
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def verify(
     from ledger.genesis import load_genesis
     from ledger.proofs import TransactionProof, verify_transaction_proof
 
-    trusted = load_genesis(genesis or receipt.parent / "genesis.json")
-    text = receipt.read_bytes()
+    data = receipt.read_bytes()
+    trusted = load_genesis(genesis or _genesis_beside(receipt))
     try:
-        verified = verify_transaction_proof(TransactionProof.from_json(text), trusted)
+        verified = verify_transaction_proof(TransactionProof.from_file(data), trusted)
         digest = None if file is None else _check_names_file(verified, file)
     except InvalidProof as error:
         if as_json:
@@ -60,6 +60,15 @@ def verify(
         say_json(_document(verified, trusted, digest))
     else:
         _tell(verified, trusted, file, digest)
+
+
+def _genesis_beside(receipt: Path) -> Path:
+    path = receipt.parent / "genesis.json"
+    if not path.exists():
+        raise UserError(
+            f"no genesis to check against: give --genesis FILE, or put it beside the receipt as {short(path)}"
+        )
+    return path
 
 
 def _check_names_file(verified: VerifiedTransaction, file: Path) -> str:

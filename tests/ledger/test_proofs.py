@@ -88,6 +88,19 @@ def test_any_changed_bit_is_noticed(consortium, proof):
             verify_text(bytes(changed), consortium.genesis)
 
 
+def test_a_receipt_file_has_one_form_down_to_its_white_space(consortium, proof):
+    """Every byte that is white space, made another white space, left out or doubled; and the file as it is."""
+    data = proof.to_json().encode()
+    assert verify_transaction_proof(TransactionProof.from_file(data), consortium.genesis).height == 1
+    changes = [data + b"\n", b" " + data, data.replace(b"\n", b"\r\n"), json.dumps(json.loads(data)).encode()]
+    for place in (place for place, byte in enumerate(data) if byte in b" \n"):
+        other = b"\n" if data[place] == 32 else b" "
+        changes.extend(data[:place] + new + data[place + 1 :] for new in (other, b"\t", b"", b"  "))
+    for changed in changes:
+        with pytest.raises(InvalidProof, match=r"was changed at byte|the file says|not JSON|no receipt"):
+            TransactionProof.from_file(changed)
+
+
 def edited(proof, **changes):
     return json.dumps(json.loads(proof.to_json()) | changes)
 
