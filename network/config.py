@@ -32,14 +32,18 @@ class ConfigError(Exception):
     def __init__(self, path: Path, problems: list[Problem]) -> None:
         self.path = path
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{path}:{problem.line}: {problem.text}" for problem in problems))
+        super().__init__("\n".join(_told(path, problem) for problem in problems))
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing wrong with a settings file. `line` counts from 1."""
+    """One thing wrong with a settings file. `line` counts from 1; 0 is the file as a whole."""
 
     line: int
     text: str
+
+
+def _told(path: Path, problem: Problem) -> str:
+    return f"{path}:{problem.line}: {problem.text}" if problem.line else f"{path}: {problem.text}"
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -225,18 +229,24 @@ def parse_config(text: str, path: Path) -> NodeConfig:
     return NodeConfig(**sections, path=path)
 
 
+def _advice_on_missing(path: Path) -> str:
+    nodes = sorted(path.parent.glob(f"*/{CONFIG_FILE}"))
+    if nodes:
+        return f"no such file; {path.parent} holds several nodes, start one of them, such as {nodes[0].parent}"
+    return "no such file; make one with `quorate init` or `quorate testnet`"
+
+
 def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise ConfigError(path, [Problem(1, f"larger than {CONFIG_BYTES_MAX} bytes: not a settings file")])
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        hint = "no such file; make one with `quorate init` or `quorate testnet`"
-        raise ConfigError(path, [Problem(1, hint)]) from None
+        raise ConfigError(path, [Problem(0, _advice_on_missing(path))]) from None
     except UnicodeDecodeError as error:
         raise ConfigError(path, [Problem(1, f"not UTF-8: {error}")]) from None
     except OSError as error:
-        raise ConfigError(path, [Problem(1, f"cannot be read: {error.strerror}")]) from None
+        raise ConfigError(path, [Problem(0, f"cannot be read: {error.strerror}")]) from None
 
 
 def _check_tables(tables: dict[str, Any], lines: _Lines, problems: list[Problem]) -> dict[str, Any]:

@@ -48,14 +48,18 @@ def settle_memory() -> None:
 
 
 class StopSignal:
-    """Set by SIGTERM, SIGINT, or the parent's death."""
+    """Set by SIGTERM, SIGINT, or the parent's death.
+
+    Ctrl-C reaches every process of a terminal at once. A child leaves it to its parent, which ends the children in
+    order and would otherwise take an early end for a failure.
+    """
 
     def __init__(self, *, follow_parent: bool) -> None:
         self.reason = ""
         self._event = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.set, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGTERM, self.set, "SIGTERM")
+        loop.add_signal_handler(signal.SIGINT, (lambda: None) if follow_parent else lambda: self.set("SIGINT"))
         if follow_parent:
             os.set_blocking(sys.stdin.fileno(), False)
             loop.add_reader(sys.stdin.fileno(), self._on_parent)

@@ -33,6 +33,10 @@ LOG_TAIL_BYTES = 64 << 10
 ROLES = ("validator", "executor", "gateway")
 
 
+def _to_standard_error(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 class Node:
     """One node of a test network: its directory, its address, and its processes while it runs."""
 
@@ -159,13 +163,19 @@ class Testnet:
             if node.exit_code() is not None:
                 raise TestnetError(f"{node.name} ended with code {node.exit_code()}; its log ends:\n{node.log_tail()}")
 
-    def watch(self) -> None:
-        """Stay until a node that was started ends by itself; that is a `TestnetError`, with the log's end."""
-        while True:
+    def watch(self, tell: Callable[[str], None] = _to_standard_error) -> None:
+        """Stay while a node runs, and tell of each that ends: the others go on without it, as a network must.
+
+        Raises `TestnetError` when none is left.
+        """
+        ended: set[str] = set()
+        while len(ended) < len(self.nodes):
             for node in self.nodes:
-                if (code := node.exit_code()) is not None:
-                    raise TestnetError(f"{node.name} ended with code {code}; its log ends:\n{node.log_tail()}")
+                if node.name not in ended and (code := node.exit_code()) is not None:
+                    ended.add(node.name)
+                    tell(_obituary(node, code, len(self.nodes) - len(ended), len(self.nodes)))
             time.sleep(WATCH_S)
+        raise TestnetError("no validator is left running")
 
     def stop(self) -> None:
         """End every process that this object started, in good order where they allow it."""
@@ -182,6 +192,15 @@ class Testnet:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _obituary(node: Node, code: int, left: int, total: int) -> str:
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    last = "" if code <= 0 else f" Its log ends:\n{node.log_tail(5)}\n"
+    return (
+        f"{node.name} {how}; {left} of {total} validators go on.{last}"
+        f" Start it again, in another terminal: quorate start {node.directory}"
+    )
 
 
 def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

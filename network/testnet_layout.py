@@ -58,7 +58,11 @@ def make_testnet(
     if not 1 <= validators <= VALIDATORS_MAX:
         raise TestnetError(f"a test network has 1 to {VALIDATORS_MAX} validators, not {validators}")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise TestnetError(f"{directory} exists and is not empty: nothing is replaced, choose another directory")
+        known_network = (directory / "genesis.json").exists()
+        remedy = f"start it with `quorate testnet {directory} --start`, or " if known_network else ""
+        raise TestnetError(
+            f"{directory} exists and is not empty: nothing is replaced; {remedy}choose another directory"
+        )
     if not fits_sockets(directory, validators):
         raise TestnetError(f"{directory} is too long a path for the sockets of the nodes in it: choose a shorter one")
     ports = free_ports(2 * validators) if base_port is None else fixed_ports(base_port, validators)

@@ -42,12 +42,17 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
             ("sealed", f"block {found['sealed_height']} at {utc(found['sealed_time_ms'])}"),
             ("block hash", found["sealed_hash"]),
             ("state root", found["state_root"]),
-            ("view", f"{found['view']}, primary is member {found['primary']}"),
+            ("view", f"{found['view']}, primary is {_name_of(found['primary'], found)}"),
             ("mempool", f"{found['mempool']['transactions']} transactions, {found['mempool']['bytes']} bytes"),
         ]
     )
     say("peers")
     say_fields(((peer["name"], _peer(peer)) for peer in found["peers"]), indent="  ")
+
+
+def _name_of(member: int, status: dict[str, Any]) -> str:
+    names = {peer["member"]: str(peer["name"]) for peer in (status, *status["peers"])}
+    return names.get(member, f"member {member}")
 
 
 def _peer(peer: dict[str, Any]) -> str:
@@ -68,7 +73,7 @@ def block(
     """
     with connect(url, genesis) as client:
         name = str(client.status()["sealed_height"]) if block == "latest" else block
-        found = client.block(name)
+        found = client.get(f"/v1/blocks/{name}") if genesis is None else client.block(name)
     if as_json:
         say_json(found)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -80,13 +81,13 @@ def make_network(
 ) -> None:
     """Make a whole network on this machine.
 
-    Directories with keys and settings, accounts, and one genesis. An existing network is never replaced; with --start
-    it is started as it is.
+    Directories with keys and settings, accounts, and one genesis.
+    An existing network is never replaced; with --start it is started as it is.
     """
     from network.testnet import Testnet, make_testnet
 
     if not (start and (directory / "genesis.json").exists()):
-        accounts = {"admin": ("admin",)} | dict(_account(text) for text in account or ())
+        accounts = _accounts(account or ())
         make_testnet(
             directory,
             time_ms=time.time_ns() // 1_000_000,
@@ -108,12 +109,30 @@ def make_network(
         say(f"Sign with: --key {short(network.account_key_path('admin'))}")
 
 
+def _accounts(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Roles by name: `admin`, which is always there, and those asked for."""
+    accounts: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, roles = _account(text)
+        if name in accounts:
+            raise UserError(
+                f"--account {text!r}: {name!r} is given twice; write all roles at once, as {name}:ROLE,ROLE"
+            )
+        accounts[name] = roles
+    return {"admin": ("admin",)} | accounts
+
+
 def _account(text: str) -> tuple[str, tuple[str, ...]]:
     """(name, roles) of NAME:ROLE,ROLE; a name alone is a writer."""
     name, _, roles = text.partition(":")
     if not name:
         raise UserError(f"--account {text!r} has no name: write NAME or NAME:ROLE,ROLE")
-    return name, tuple(roles.split(",")) if roles else ("writer",)
+    from ledger.genesis import ROLES
+
+    found = tuple(roles.split(",")) if roles else ("writer",)
+    if unknown := [role for role in found if role not in ROLES]:
+        raise UserError(f"--account {text!r}: {unknown[0]!r} is no role; there are {', '.join(ROLES)}")
+    return name, found
 
 
 def _run(network: object, *, quiet: bool) -> None:

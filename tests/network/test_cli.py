@@ -187,7 +187,7 @@ def test_testnet_replaces_nothing(quorate: Callable[..., Result], tmp_path: Path
     (tmp_path / "mine").write_text("dear to me")
     result = quorate("testnet", tmp_path, "--base-port", 0)
     assert result.code == 1
-    assert "not empty: nothing is replaced, choose another directory" in result.err
+    assert "not empty: nothing is replaced; choose another directory" in result.err
 
 
 def test_start_refuses_wrong_settings_with_their_line(quorate: Callable[..., Result], tmp_path: Path) -> None:
@@ -200,7 +200,37 @@ def test_start_refuses_wrong_settings_with_their_line(quorate: Callable[..., Res
 def test_start_without_settings_says_how_to_make_them(quorate: Callable[..., Result], tmp_path: Path) -> None:
     result = quorate("start", tmp_path)
     assert result.code == 2
-    assert "no such file; make one with `quorate init` or `quorate testnet`" in result.err
+    assert (
+        result.err
+        == f"quorate: {tmp_path}/node.toml: no such file; make one with `quorate init` or `quorate testnet`\n"
+    )
+
+
+def test_start_of_a_whole_network_names_its_nodes(quorate: Callable[..., Result], tmp_path: Path) -> None:
+    quorate("testnet", tmp_path / "net", "--base-port", 0)
+    result = quorate("start", tmp_path / "net")
+    assert result.code == 2
+    assert f"{tmp_path}/net holds several nodes, start one of them, such as {tmp_path}/net/node-1" in result.err
+    again = quorate("testnet", tmp_path / "net")
+    assert f"start it with `quorate testnet {tmp_path}/net --start`, or choose another directory" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ann:king"], "--account 'ann:king': 'king' is no role; there are admin, deployer, writer, auditor"),
+        ([":writer"], "--account ':writer' has no name"),
+        (["ann:writer", "ann:deployer"], "'ann' is given twice; write all roles at once, as ann:ROLE,ROLE"),
+    ],
+)
+def test_testnet_refuses_accounts_that_cannot_be(
+    quorate: Callable[..., Result], tmp_path: Path, words: list[str], said: str
+) -> None:
+    options = [part for word in words for part in ("--account", word)]
+    result = quorate("testnet", tmp_path / "net", "--base-port", 0, *options)
+    assert result.code == 1
+    assert said in result.err
+    assert not (tmp_path / "net").exists()
 
 
 # ── arguments ─────────────────────────────────────────────────────────────────────────────────────
@@ -361,6 +391,15 @@ def test_a_receipt_with_one_changed_byte_is_invalid(quorate: Callable[..., Resul
         assert result.out.startswith("invalid, because ")
 
 
+def test_a_receipt_with_changed_white_space_is_invalid_and_says_so(
+    quorate: Callable[..., Result], sealed: Sealed
+) -> None:
+    sealed.receipt.write_text(sealed.text + "\n")
+    result = quorate("verify", sealed.receipt)
+    assert result.code == 1
+    assert result.out.startswith(f"invalid, because the white space of the file was changed at byte {len(sealed.text)}")
+
+
 def test_another_file_is_not_what_the_receipt_names(quorate: Callable[..., Result], sealed: Sealed) -> None:
     other = sealed.directory / "b.txt"
     other.write_bytes(b"another file\n")
@@ -384,7 +423,10 @@ def test_verify_needs_a_genesis_and_says_so(quorate: Callable[..., Result], seal
     result = quorate("verify", sealed.receipt)
     assert (result.code, result.err) == (
         1,
-        f"quorate: cannot read {sealed.directory}/genesis.json: No such file or directory\n",
+        (
+            "quorate: no genesis to check against: give --genesis FILE, "
+            f"or put it beside the receipt as {sealed.directory}/genesis.json\n"
+        ),
     )
 
 

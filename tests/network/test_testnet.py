@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import stat
 import subprocess
@@ -52,7 +54,7 @@ def test_accounts_get_the_roles_asked_for_and_private_keys(tmp_path: Path) -> No
 
 def test_nothing_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("dear to me")
-    with pytest.raises(TestnetError, match="not empty: nothing is replaced"):
+    with pytest.raises(TestnetError, match="not empty: nothing is replaced; choose another directory"):
         make_testnet(tmp_path, time_ms=TIME_MS, base_port=None)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -127,6 +129,30 @@ def test_killing_takes_the_whole_node(tmp_path: Path) -> None:
     assert node.processes() == {}
 
 
+def test_a_node_that_ends_is_told_of_and_the_others_go_on(tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=2, base_port=None)
+    network = Testnet(tmp_path / "net")
+    first, second = network.nodes
+    told: list[str] = []
+
+    def hear(line: str) -> None:
+        told.append(line)
+        if second.pid is not None:  # it outlives the first; now it ends too, so that the watch does
+            os.kill(second.pid, signal.SIGTERM)
+
+    with network:
+        network.start()
+        network.wait_ready()
+        os.kill(first.pid, signal.SIGKILL)
+        with pytest.raises(TestnetError, match="no validator is left running"):
+            network.watch(hear)
+    again = f"Start it again, in another terminal: quorate start {tmp_path}/net/node"
+    assert told == [
+        f"validator-1 was ended by SIGKILL; 1 of 2 validators go on. {again}-1",
+        f"validator-2 ended with code 0; 0 of 2 validators go on. {again}-2",
+    ]
+
+
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -150,3 +176,21 @@ def test_nodes_end_when_whoever_started_them_is_killed(tmp_path: Path) -> None:
     while any(_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "a node outlived whoever started it"
         time.sleep(0.05)
+
+
+def test_ctrl_c_ends_a_node_in_good_order(tmp_path: Path) -> None:
+    """The terminal sends SIGINT to all three processes at once; none of them is taken for a failure."""
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
+    network = Testnet(tmp_path / "net")
+    node = network.nodes[0]
+    with network:
+        network.start()
+        network.wait_ready()
+        os.killpg(node.pid, signal.SIGINT)
+        deadline = time.monotonic() + 15
+        while node.exit_code() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert node.exit_code() == 0
+    log = node.log_path.read_text()
+    assert "stopping: SIGINT" in log
+    assert "starting it again" not in log
