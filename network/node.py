@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ledger.crypto import SigningKey
 from ledger.errors import GenesisError, KeyFileError, LedgerError
 from ledger.genesis import load_genesis
-from ledger.keys import load_signing_key
+from ledger.keys import load_signing_key, read_private_file
 from ledger.lock import DirectoryLock
 from ledger.types import Genesis
 from network.api import NodeUnavailable
@@ -103,10 +103,17 @@ async def _until_something_ends(task: asyncio.Task[None], stop: StopSignal, chil
     return EXIT_FAILED
 
 
+def _open_key(config: NodeConfig) -> SigningKey:
+    path, passphrase = config.validator_key_path, config.passphrase(os.environ)
+    if passphrase is None and b"ENCRYPTED PRIVATE KEY" in read_private_file(path):
+        raise KeyFileError(f"{path} is encrypted: set {config.keys.passphrase_env} to its passphrase")
+    return load_signing_key(path, passphrase)
+
+
 def check(config: NodeConfig) -> tuple[Genesis, SigningKey, int]:
     """Everything that can be known to be wrong before starting. Raises a `LedgerError` that says what to do."""
     genesis = load_genesis(config.genesis_path)
-    key = load_signing_key(config.validator_key_path, config.passphrase(os.environ))
+    key = _open_key(config)
     member = genesis.validators.index_of(key.public_key)
     names = ", ".join(each.name for each in genesis.validators.members)
     if member is None:
