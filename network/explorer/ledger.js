@@ -11,7 +11,7 @@ export async function contracts(page) {
   const { contracts: found } = await get("/v1/contracts");
   put(page, heading("Chain", "Contracts", { sub: `${show.plural(found.length, "contract")} on this network` }));
   if (!found.length) {
-    put(page, el("section.card", {}, empty("No contracts yet", "Deploy one with: quorate deploy NAME FILE")));
+    put(page, el("section.card", {}, empty("No contracts yet", "Deploy one with: quorate deploy FILE --key KEY")));
     return;
   }
   put(page, el("div.cards", {}, found.map((contract) => el("a.tile.link", { href: `/contract/${encodeURIComponent(contract.name)}` },
@@ -36,7 +36,7 @@ export async function contract(page, name, query) {
     heading("Contract", found.name, { sub: firstParagraph(found.doc) }),
     card("About", facts([
       ["Owner", isSystem(found) ? "the network itself" : show.accountLink(found.owner, { full: true })],
-      ["Version", `${found.version}${found.deployed_height ? ` · deployed at height ${show.number(found.deployed_height)}` : ""}`],
+      ["Version", [`${found.version}`, found.deployed_height ? [" · deployed in block ", show.blockLink(found.deployed_height)] : null]],
       ["Code hash", show.hash(found.code_hash, { full: true })]])),
     methods("Views", "view", (method) => methodBlock(method, viewForm(found.name, method))),
     methods("Calls", "call", (method) => methodBlock(method)),

@@ -18,6 +18,7 @@ const ROUTES = {
   validators: ["Validators", ledger.validators],
   api: ["API", ledger.api],
 };
+const ONE_OF = { blocks: "block", transactions: "tx", contracts: "contract", accounts: "account" };  // the API's words work too
 const SKELETON_AFTER_MS = 150;
 const RETRY_MS = 3000;
 const HEX = /^(0x)?[0-9a-f]{64}$/i;
@@ -30,7 +31,8 @@ async function draw() {
   const mine = ++visit;
   leave();
   leave = () => {};
-  const [name, argument = ""] = location.pathname.split("/").slice(1).map(decodeURIComponent);
+  const [word, argument = ""] = location.pathname.split("/").slice(1).map(decodeURIComponent);
+  const name = (argument && ONE_OF[word]) || word;
   const [title, page, section = name] = ROUTES[name] ?? ["Nothing here", nothing];
   document.title = name ? `${argument ? `${show.short(argument)} · ` : ""}${title} · Quorate` : "Quorate explorer";
   for (const link of document.querySelectorAll("#nav a")) {
