@@ -32,7 +32,7 @@ def test_an_encrypted_key_opens_with_the_passphrase_of_the_environment(encrypted
 
 def test_an_encrypted_key_without_a_passphrase_names_the_variable(encrypted, monkeypatch):
     monkeypatch.delenv("QUORATE_PASSPHRASE", raising=False)
-    with pytest.raises(KeyFileError, match="validator.pem is encrypted: set QUORATE_PASSPHRASE to its passphrase"):
+    with pytest.raises(KeyFileError, match=r"validator\.pem is encrypted: set QUORATE_PASSPHRASE to its passphrase"):
         check(encrypted)
 
 
