@@ -10,6 +10,7 @@ LedgerError
 ├── InvalidProof             a proof, a seal or a receipt does not hold; the text says why
 └── StorageError             the disk did not keep what it was given
     ├── DatabaseInUse        another process holds the data directory
+    ├── OtherFormat          what is stored is whole, and another version of the program wrote it
     └── DataLost             records that were once stored are gone or damaged
 """
 
@@ -54,6 +55,10 @@ class StorageError(LedgerError):
 
 class DatabaseInUse(StorageError):
     """Another process has the data directory open."""
+
+
+class OtherFormat(StorageError):
+    """What is stored has another format than this program reads."""
 
 
 class DataLost(StorageError):

@@ -18,7 +18,7 @@ from pathlib import Path
 import plyvel
 
 from ledger.database import open_database, speaking_of, sync_logs, translated
-from ledger.errors import DataLost, HeightNotKept, StorageError
+from ledger.errors import DataLost, HeightNotKept, OtherFormat, StorageError
 
 FORMAT_VERSION = 2
 COMMITS_BETWEEN_FLUSHES = 256
@@ -193,7 +193,7 @@ class Versions:
                 return
             version, self.height, self.oldest, flushed_next = _META.unpack(meta)
             if version != FORMAT_VERSION:
-                raise StorageError(
+                raise OtherFormat(
                     f"the state {self.path} has format {version}, this program reads format {FORMAT_VERSION}"
                 )
             self._flushed = flushed_next - 1

@@ -17,7 +17,7 @@ import msgspec
 
 from contracts.engine import Engine, HeightUnavailable
 from contracts.language.interface import Failure
-from ledger.errors import DataLost, GenesisError, LedgerError
+from ledger.errors import DataLost, GenesisError, LedgerError, OtherFormat
 from ledger.genesis import load_genesis
 from ledger.state import State
 from network import sandbox
@@ -105,10 +105,10 @@ def _contract_info(found: Any) -> ContractInfo:
 
 
 def open_state(path: Path) -> State:
-    """The state; one that is damaged is deleted, since the blocks make it again."""
+    """The state; one that is damaged, or that another version wrote, is deleted, since the blocks make it again."""
     try:
         return State.open(path)
-    except DataLost as error:
+    except (DataLost, OtherFormat) as error:
         log.error("%s; it is deleted and rebuilt from the blocks", error)
         shutil.rmtree(path)
         return State.open(path)
