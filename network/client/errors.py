@@ -58,7 +58,8 @@ class Unavailable(ClientError):
     """No node gave an answer. `attempts` says for each what happened."""
 
     def __init__(self, attempts: list[str]) -> None:
-        last = "; ".join(attempts[-4:]) or "there was no time to ask one"
+        by_node = {attempt.partition(": ")[0]: attempt for attempt in attempts}  # the last word of each
+        last = "; ".join([*by_node.values()][-4:]) or "there was no time to ask one"
         super().__init__(f"no node answered: {last}")
         self.attempts = attempts
 

@@ -462,3 +462,9 @@ async def test_json_blocks_of_the_api_and_of_the_sdk_are_the_same(client, url):
         shown = (await http.get(f"{url}/v1/blocks/1")).json()
     shown.pop("sealed_height")
     assert json.loads(json.dumps(await client.block(1))) == shown
+
+
+def test_nobody_answers_is_said_once_a_node() -> None:
+    error = Unavailable(["http://a:1: refused", "http://b:2: refused", "http://a:1: too slow", "http://b:2: refused"])
+    assert str(error) == "no node answered: http://a:1: too slow; http://b:2: refused"
+    assert len(error.attempts) == 4
