@@ -36,17 +36,12 @@ EXIT_OK = 0
 EXIT_UNUSABLE = 2  # something is wrong with what the node was given; starting it again changes nothing
 EXIT_FAILED = 1
 
-# The thread that checks signatures lets go of the interpreter for each, and must not wait long to get it back: with
-# the default of 5 ms a chunk of 64 could take a third of a second beside a busy loop.
-SWITCH_INTERVAL_S = 0.0005
-
 _CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
 
 
 def run(config: NodeConfig) -> int:
     """Run a node until it is told to stop. 0 after a clean stop, 2 when it cannot run as configured."""
     set_up_logging("validator", config.node.log_level)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with DirectoryLock(config.data_directory):
             return run_loop(_run(config))

@@ -318,7 +318,7 @@ def read_options() -> Options:
     parser.add_argument(
         "--mode", choices=("open", "closed"), default="open", help="fixed rate, or fixed number at a time"
     )
-    parser.add_argument("--rate", type=float, default=1000.0, help="transfers a second in open mode (1000)")
+    parser.add_argument("--rate", type=float, default=1050.0, help="transfers a second in open mode (1050)")
     parser.add_argument("--outstanding", type=int, default=400, help="transfers under way in closed mode (400)")
     parser.add_argument("--accounts", type=int, default=1000, help="accounts that pay each other (1000)")
     parser.add_argument("--validators", type=int, default=4, help="(4)")
