@@ -20,7 +20,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from network.config import NodeConfig, read_config
-from network.testnet_layout import NODE_PREFIX, TestnetError, make_testnet
+from network.testnet_layout import NODE_PREFIX, TestnetError, is_free, make_testnet
 
 __all__ = ["Node", "Testnet", "TestnetError", "make_testnet"]
 
@@ -149,7 +149,13 @@ class Testnet:
         return self.directory / "accounts" / f"{name}.pem"
 
     def start(self) -> None:
-        """Start every node, all at once; `wait_ready` waits for them."""
+        """Start every node, all at once; `wait_ready` waits for them. Raises `TestnetError` where one runs already."""
+        for node in self.nodes:
+            if node.config.gateway.enabled and not is_free(node.config.gateway.port):
+                raise TestnetError(
+                    f"port {node.config.gateway.port} of {node.name} is taken: does {self.directory} run already? "
+                    "Stop what uses the port first"
+                )
         for node in self.nodes:
             node.start()
 

@@ -111,6 +111,18 @@ def test_a_node_that_cannot_start_shows_its_log_and_leaves_no_process(tmp_path: 
     assert node.processes() == {}
 
 
+def test_a_network_that_runs_is_not_started_again(tmp_path: Path) -> None:
+    make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
+    network, again = Testnet(tmp_path / "net"), Testnet(tmp_path / "net")
+    with network:
+        network.start()
+        network.wait_ready()
+        with pytest.raises(TestnetError, match=r"of validator-1 is taken: does .*/net run already\?"):
+            again.start()
+        assert network.nodes[0].is_ready()
+    assert again.nodes[0].pid is None
+
+
 def test_killing_takes_the_whole_node(tmp_path: Path) -> None:
     make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
     network = Testnet(tmp_path / "net")
