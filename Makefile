@@ -61,6 +61,12 @@ except ImportError:
 endef
 export CHECK_PYTHON
 
+define INSTALL_HINT
+The packages could not be installed. If plyvel failed to build: it has wheels for Python 3.11 and 3.12, and needs a C++
+compiler and LevelDB's headers (apt install g++ libleveldb-dev) on newer ones. Try: make PYTHON=python3.12
+endef
+export INSTALL_HINT
+
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. Quorate needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c "$$CHECK_PYTHON"
@@ -70,7 +76,7 @@ $(BIN)/python:
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what Quorate runs on"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes -r requirements.lock || { echo "$$INSTALL_HINT" >&2; exit 1; }
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 

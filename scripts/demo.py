@@ -86,8 +86,8 @@ def tell(directory: Path, *, files_max: int, stay: bool) -> None:
         others = [node for node in network.nodes if node is not primary]
         go_on(others, key, files[-KEPT_BACK:])
         bring_back(network, primary, others)
-        explain_where_to_look(network, receipt)
         if stay:
+            explain_where_to_look(network, receipt)
             console.print("\nThe network is up until Ctrl-C.", style="bold")
             network.watch()
     show_offline(receipt, directory)
@@ -293,7 +293,7 @@ def go_on(others: Sequence[Node], key: SigningKey, files: Sequence[RealFile]) ->
         status = client.status()
     done(
         f"{len(files)} more files sealed by the other three within {time.monotonic() - started:.1f} s "
-        f"(view {status['view']}, the primary is member {status['primary']})"
+        f"(view {status['view']}, the primary is now validator-{status['primary'] + 1})"
     )
     compare(others)
 

@@ -22,7 +22,7 @@ TYPES = {
     ".svg": b"image/svg+xml",
 }
 INDEX = "index.html"
-VIEWS = ("blocks", "block", "tx", "contracts", "contract", "accounts", "account", "validators", "api")
+VIEWS = ("blocks", "block", "tx", "transactions", "contracts", "contract", "accounts", "account", "validators", "api")
 
 
 class Page(NamedTuple):
