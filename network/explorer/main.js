@@ -11,6 +11,7 @@ const ROUTES = {
   blocks: ["Blocks", chain.blocks],
   block: ["Block", chain.block, "blocks"],
   tx: ["Transaction", chain.transaction, "blocks"],
+  transactions: ["Transaction", chain.transaction, "blocks"],  // the API's word
   contracts: ["Contracts", ledger.contracts],
   contract: ["Contract", ledger.contract, "contracts"],
   accounts: ["Accounts", ledger.accounts],
@@ -18,7 +19,7 @@ const ROUTES = {
   validators: ["Validators", ledger.validators],
   api: ["API", ledger.api],
 };
-const ONE_OF = { blocks: "block", transactions: "tx", contracts: "contract", accounts: "account" };  // the API's words work too
+const ONE_OF = { blocks: "block", contracts: "contract", accounts: "account" };  // the API's words work too
 const SKELETON_AFTER_MS = 150;
 const RETRY_MS = 3000;
 const HEX = /^(0x)?[0-9a-f]{64}$/i;
