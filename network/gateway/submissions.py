@@ -107,7 +107,7 @@ def _read_json(body: bytes, settings: GatewaySettings) -> Submission:
 def _counted(items: list[T], settings: GatewaySettings) -> list[T]:
     limit = settings.transactions_per_request_max
     if not items:
-        raise Problem("bad_request", "the list holds no transaction")
+        raise Problem("malformed", "the list holds no transaction: send at least one")
     if len(items) > limit:
         raise Problem("too_many_transactions", f"{len(items)} transactions, at most {limit} are taken in one request")
     return items

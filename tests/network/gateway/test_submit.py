@@ -324,7 +324,7 @@ async def test_json_fields_that_are_wrong(gateway, node, changes, expected):
 
 async def test_an_empty_list_and_too_long_a_list(gateway, node):
     headers = {"content-type": "application/msgpack"}
-    assert code(await gateway.post(b"\x90", headers=headers)) == (400, "bad_request")
+    assert code(await gateway.post(b"\x90", headers=headers)) == (400, "malformed")
     many = msgspec.msgpack.encode([b"x"] * 1001)
     assert code(await gateway.post(many, headers=headers)) == (413, "too_many_transactions")
 
