@@ -208,7 +208,7 @@ class Replica:
             self._core.require_member(body.epoch, body.sender)
             self._core.require_signature(envelope, body.sender)
             if self._doubt:
-                self._doubt.voted_before()
+                self._doubt.signed_before(0 if isinstance(body, Checkpoint) else body.view)
             elif differs:
                 self._core.halt(f"another process signs with this member's key: a {envelope.kind} differs from ours")
         raise MessageRefused("own")

@@ -44,6 +44,7 @@ from consensus.events import (
     TimerFired,
 )
 from consensus.faults import Plan, Prng, Tamper
+from consensus.recovery import first_journal
 from consensus.replica import Replica
 from consensus.standing import Tip
 from ledger.hashing import ZERO_HASH
@@ -119,7 +120,7 @@ class Node:
         self.sign = stub_signer(key)
         self.tamper: Tamper | None = None
         # disk
-        self.journal: list[bytes] = []
+        self.journal = first_journal()
         self.blocks: dict[int, StoredBlock] = {}
         self.bodies: set[bytes] = set()
         # process

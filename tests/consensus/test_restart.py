@@ -250,46 +250,50 @@ def said_by_others(bench, replica, height, senders=(0, 1)):
     return bench.hear(replica, *[bench.status(each, height=height, seal=seal) for each in senders])
 
 
-def test_without_an_anchor_it_listens_first(bench, said):
-    replica = bench.replica(2, journal=[])
-    assert replica.silent
-    assert said(bench.accept(replica, bench.batch())).kinds() == []
-    said_by_others(bench, replica, 0, senders=(0,))
-    assert replica.silent
-    out = said_by_others(bench, replica, 0, senders=(1,))
-    assert not replica.silent
-    first = next(action for action in out if not isinstance(action, Send))
-    assert (type(first), [first.record]) == (Persist, ANCHOR)
-    assert said(bench.accept(replica, bench.batch(2, names=("b",)))).kinds() == [PREPARE]
-
-
-def test_a_new_member_that_starts_late_need_only_hold_what_the_others_sealed(bench):
-    replica = bench.replica(2, journal=[])
-    said_by_others(bench, replica, 2)
-    assert replica.silent
-    for height in (1, 2):
+def follow(bench, replica, heights):
+    for height in heights:
         bench.commit_block(replica, bench.batch(height, names=(str(height),)))
         bench.seal_block(replica, height)
+
+
+def test_without_an_anchor_it_is_silent_until_two_windows_above_what_a_quorum_reports(bench, said):
+    replica = bench.replica(2, journal=[])
+    said_by_others(bench, replica, 0)
+    follow(bench, replica, range(1, 8))
+    assert replica.silent  # even from genesis: what it signed before it lost its journal may decide height 1
+    follow(bench, replica, [8])  # 0 + 2W
     assert not replica.silent
+    assert said(bench.accept(replica, bench.batch(9, names=("b",)))).kinds() == [PREPARE]
+
+
+def test_one_report_is_no_quorum(bench):
+    replica = bench.replica(2, journal=[])
+    said_by_others(bench, replica, 0, senders=(0,))
+    follow(bench, replica, range(1, 9))
+    assert replica.silent
+    said_by_others(bench, replica, 8, senders=(1,))
+    assert replica.silent  # S is 8 by now, and it waits from there
 
 
 def test_blocks_without_a_journal_mean_that_it_was_lost(bench):
     replica = bench.replica(2, journal=[], tip=bench.tip(3))
     said_by_others(bench, replica, 3)
-    for height in (4, 5, 6):
-        bench.commit_block(replica, bench.batch(height, names=(str(height),)))
-        bench.seal_block(replica, height)
-    assert replica.silent  # 3 + W = 7
-    bench.commit_block(replica, bench.batch(7, names=("7",)))
-    bench.seal_block(replica, 7)
+    follow(bench, replica, range(4, 11))
+    assert replica.silent
+    follow(bench, replica, [11])  # 3 + 2W
     assert not replica.silent
 
 
-def test_so_does_a_vote_of_its_own_that_it_does_not_remember(bench):
+def test_it_votes_in_no_view_below_one_that_it_signed_for(bench):
     replica = bench.replica(2, journal=[])
-    bench.hear(replica, bench.prepare(2, bench.batch()))
+    bench.hear(replica, bench.view_change(2, 1))  # its own, handed back by a peer
     said_by_others(bench, replica, 0)
+    follow(bench, replica, range(1, 9))
     assert replica.silent
+    seal = bench.seal(8)
+    bench.hear(replica, bench.new_view([bench.view_change(each, 1, seal=seal) for each in (0, 1, 3)]))
+    assert replica.view == 1
+    assert not replica.silent
 
 
 def test_peers_remind_a_forgetful_member(bench, said):
