@@ -182,7 +182,7 @@ def _send_votes(core: Core, body: Status) -> None:
 
 
 def _remind(core: Core, member: int) -> None:
-    """Hand a forgetful member one message of its own that is held here: it then knows that it has a past (P6.5)."""
+    """Hand a forgetful member one message of its own that is held here: it votes in no view below that one (P6.5)."""
     left = core.view_changes.get(member)
     votes = (vote for height in sorted(core.slots) for vote in _votes_of(core, core.slots[height], member))
     checkpoints = (_checkpoint_of(core, height, member) for height in sorted(core.checkpoints))

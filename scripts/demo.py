@@ -84,7 +84,7 @@ def tell(directory: Path, *, files_max: int, stay: bool) -> None:
         compare(network.nodes)
         primary = kill_primary(network)
         others = [node for node in network.nodes if node is not primary]
-        go_on(others, key, files[-KEPT_BACK:])
+        go_on(network, others, key, files[-KEPT_BACK:])
         bring_back(network, primary, others)
         if stay:
             explain_where_to_look(network, receipt)
@@ -284,7 +284,7 @@ def kill_primary(network: Testnet) -> Node:
     return primary
 
 
-def go_on(others: Sequence[Node], key: SigningKey, files: Sequence[RealFile]) -> None:
+def go_on(network: Testnet, others: Sequence[Node], key: SigningKey, files: Sequence[RealFile]) -> None:
     """New transactions commit while the old primary is down."""
     started = time.monotonic()
     outcomes = asyncio.run(register_all([node.url for node in others], key, files))
@@ -293,7 +293,7 @@ def go_on(others: Sequence[Node], key: SigningKey, files: Sequence[RealFile]) ->
         status = client.status()
     done(
         f"{len(files)} more files sealed by the other three within {time.monotonic() - started:.1f} s "
-        f"(view {status['view']}, the primary is now validator-{status['primary'] + 1})"
+        f"(view {status['view']}, the primary is now {network.nodes[status['primary']].name})"
     )
     compare(others)
 
