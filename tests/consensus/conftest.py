@@ -42,7 +42,7 @@ from consensus.messages import (
     open_envelope,
 )
 from consensus.recovery import Anchor, read_record
-from consensus.simulator import CHAIN_ID, GENESIS, stub_signer, stub_validators, stub_verify
+from consensus.simulation.stubs import CHAIN_ID, GENESIS, stub_signer, stub_validators, stub_verify
 from ledger.crypto import signing_message
 from ledger.types import Batch, Checkpoint, Parameters, Seal, SealSignature
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from consensus.certificates import commit_holds, is_quorum, prepared_holds, seal_holds
 from consensus.committee import Committee
-from consensus.simulator import CHAIN_ID, stub_validators, stub_verify
+from consensus.simulation.stubs import CHAIN_ID, stub_validators, stub_verify
 from ledger.types import SealSignature
 
 

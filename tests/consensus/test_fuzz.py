@@ -17,7 +17,7 @@ from consensus.events import (
     TimerFired,
 )
 from consensus.messages import BODIES, STATUS, Envelope, open_envelope
-from consensus.simulator import GENESIS, execute
+from consensus.simulation.stubs import GENESIS, execute
 
 NOW = 1_700_000_000_000
 EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,7 @@ import pytest
 from consensus.actions import Broadcast, Deliver, Fetch, FetchBodies, Sealed, Send, SetTimer
 from consensus.events import BlockFetched, BodiesReady, Executed, FetchFailed, TimerFired
 from consensus.messages import CHECKPOINT, COMMIT, PRE_PREPARE, PREPARE, STATUS, SUSPECT
-from consensus.simulator import GENESIS, execute
+from consensus.simulation.stubs import GENESIS, execute
 
 NOW = 1_700_000_000_000
 

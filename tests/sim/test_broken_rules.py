@@ -3,11 +3,10 @@
 import pytest
 
 from consensus import committee, ordering, safety, view_changing
-from consensus.checkers import AgreementChecker, Violation, VoteChecker
-from consensus.faults import NetworkFaults, Plan
 from consensus.messages import BODIES, Envelope, ViewChange, Vote
 from consensus.recovery import Left, Voted
-from consensus.simulator import simulate
+from consensus.simulation import NetworkFaults, Plan, Violation, simulate
+from consensus.simulation.checkers import AgreementChecker, VoteChecker
 
 
 def find(plans):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from consensus.faults import BEHAVIOURS, NetworkFaults, Plan, Prng, swarm
-from consensus.simulator import simulate
+from consensus.simulation import NetworkFaults, Plan, Prng, simulate, swarm
+from consensus.simulation.byzantine import BEHAVIOURS
 
 SEEDS = (Path(__file__).parent / "seeds.txt").read_text().splitlines()
 KNOWN = [int(line.split()[0]) for line in SEEDS if not line.startswith("#")]
