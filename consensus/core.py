@@ -13,10 +13,12 @@ from consensus.actions import Action, Broadcast, Evidence, Halt, Persist, Send
 from consensus.committee import Committee, Sign
 from consensus.errors import MessageRefused
 from consensus.messages import Envelope, Status, Suspect, ViewChange
+from consensus.pace import Pace
 from consensus.recovery import Halted, Journal, Record
 from consensus.safety import Permit, Safety
 from consensus.slot import Slot, Votes
 from consensus.standing import Tip
+from consensus.turns import Turns
 from ledger.types import Parameters, Seal
 
 BUFFERED_WINDOWS = 2  # votes are kept this many windows above the seal, and cast within one
@@ -70,6 +72,7 @@ class Core:
         self.awaiting: dict[bytes, int] = {}  # digest of a batch whose bodies were asked for -> its height
         self.touched: dict[int, None] = {}  # heights with something new to conclude from
         # proposing
+        self.turns = Turns(committee, parameters.window, tip.height, tip.turns)
         self.waiting = False
         self.requested: tuple[int, int] | None = None  # (height, view) of the outstanding RequestBatch
         self.pen_rests = False  # nothing new to propose: ask again after a seal, a STATUS tick or a word of the pool
@@ -94,6 +97,7 @@ class Core:
         # status and catching up
         self.peers = tuple(Peer() for _ in range(committee.size))
         # liveness
+        self.pace = Pace(member, parameters)
         self.timer: tuple[int, ...] | None = None  # what the running progress timer waits for
 
     # ── places ────────────────────────────────────────────────────────────────────────────────────
@@ -110,8 +114,12 @@ class Core:
 
     @property
     def leads(self) -> bool:
-        """Whether this member is the primary of `view`."""
+        """Whether this member starts `view`: it sends the NEW-VIEW, and has the first turn."""
         return self.committee.primary(self.view) == self.member
+
+    def holder(self, height: int) -> int | None:
+        """Who may propose a fresh batch at `height` in the view that was entered; None where it is not known yet."""
+        return self.turns.holder(self.entered_view, self.fresh_from, height)
 
     @property
     def best_sealed_height(self) -> int:

@@ -38,6 +38,12 @@ class RequestsWaiting(msgspec.Struct, frozen=True):
     now_ms: int
 
 
+class RequestPassedOver(msgspec.Struct, frozen=True):
+    """A request waits that the present primary passed over, batch after batch with room (see `overlooked`)."""
+
+    now_ms: int
+
+
 class BatchReady(msgspec.Struct, frozen=True):
     """The answer to `RequestBatch`: hashes (at least one) of transactions whose bodies the node holds durably."""
 
@@ -92,6 +98,7 @@ Event = (
     | Received
     | TimerFired
     | RequestsWaiting
+    | RequestPassedOver
     | BatchReady
     | BodiesReady
     | BodiesRefused

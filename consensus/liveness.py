@@ -32,6 +32,8 @@ def advance(core: Core) -> None:
     if awaited == core.timer:
         return
     core.out.append(CancelTimer(PROGRESS) if awaited is None else SetTimer(PROGRESS, timeout_ms(core)))
+    if core.timer is None:
+        core.pace.begin(core.now_ms)
     core.timer = awaited
 
 

@@ -22,7 +22,7 @@ from consensus.messages import (
 )
 from consensus.recovery import BatchHeld, CommitHeld
 from consensus.slot import ASKED, READY, REFUSED, Final, Proposal, Round, Slot, Votes
-from consensus.view_changing import suspect
+from consensus.view_changing import suspect, suspect_turn
 from ledger.types import Batch
 
 # ── what arrives ──────────────────────────────────────────────────────────────────────────────────
@@ -31,17 +31,18 @@ from ledger.types import Batch
 def on_pre_prepare(core: Core, envelope: Envelope, vote: Vote) -> None:
     """A fresh proposal (P3.2). Judged by form here; by its bodies and this node's clock before the PREPARE."""
     _require_place(core, PRE_PREPARE, vote)
-    if vote.sender != core.committee.primary(vote.view):
+    entered = vote.view == core.view and not core.changing
+    if vote.sender != (core.holder(vote.height) if entered else core.committee.primary(vote.view)):
         raise MessageRefused("not_the_primary")
     slot = core.slots.get(vote.height)
     found = slot.rounds.get(vote.view) if slot else None
     if found and _is_known(core, found, envelope, vote):
         raise MessageRefused("duplicate")
-    if vote.view == core.view and not core.changing and vote.height < core.fresh_from:
+    if entered and vote.height < core.fresh_from:
         raise MessageRefused("already_proposed_by_new_view")
     batch = _require_own_batch(envelope, vote)
     core.require_signature(envelope, vote.sender)
-    if _is_improper(core, batch):
+    if _is_improper(core, batch) or (entered and batch.since != core.fresh_from):
         suspect(core, vote.view)
         raise MessageRefused("improper_batch")
     accept(core, batch, vote, envelope)
@@ -169,10 +170,20 @@ def advance(core: Core) -> None:
 
 def deliver(core: Core, slot: Slot, final: Final) -> None:
     """Hand out the next height. It is progress: patience starts anew (P5.3)."""
-    core.out.append(Deliver(slot.height, slot.batches[final.digest], final.digest))
+    batch = slot.batches[final.digest]
+    core.out.append(Deliver(slot.height, batch, final.digest))
+    _judge_pace(core, batch)
     core.delivered_height = slot.height
     core.failed_views = 0
     core.unrest = True
+
+
+def _judge_pace(core: Core, batch: Batch) -> None:
+    """The holder of the pen answers for the pace of its own turn, while work waits (P5.7)."""
+    if batch.view == core.view and not core.changing and batch.hashes:
+        turn = (batch.view, core.turns.last_height(batch.since, batch.height))
+        if core.pace.delivered(turn, batch.proposer, core.now_ms, waited=core.timer is not None):
+            suspect_turn(core)
 
 
 def _advance_slot(core: Core, slot: Slot) -> None:

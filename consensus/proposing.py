@@ -1,4 +1,8 @@
-"""A primary's pen: when to ask the node for a batch, and what to do with it. Knows no vote but its own PRE-PREPARE."""
+"""The primary's pen: when to ask the node for a batch, and what to do with it. Knows no vote but its own PRE-PREPARE.
+
+Whose turn it is, `turns` says. A member that has the pen proposes a height only when it has seen proposals for all
+lower ones, so it knows what is in flight.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,12 @@ from ledger.types import Batch
 def advance(core: Core) -> None:
     """Ask for the next height's batch while the window has room, one at a time (P3.1); take back what is void."""
     height = next_height(core)
-    may_propose = core.leads and not core.changing and not core.pen_rests and core.safety.may_vote_at(height)
+    may_propose = (
+        not core.changing
+        and not core.pen_rests
+        and core.safety.may_vote_at(height)
+        and core.holder(height) == core.member
+    )
     wanted = (height, core.view) if may_propose else None
     if core.requested and core.requested != wanted:
         core.out.append(CancelBatch(*core.requested))
@@ -39,7 +48,7 @@ def on_batch_ready(core: Core, event: BatchReady) -> None:
     if not hashes:
         core.requested, core.pen_rests = None, True
         return
-    batch = Batch(core.committee.epoch, event.height, event.view, core.member, event.time_ms, hashes)
+    batch = Batch(core.committee.epoch, event.height, event.view, core.member, event.time_ms, hashes, core.fresh_from)
     permit = core.safety.propose(batch, batch.digest)
     if permit is None:
         return

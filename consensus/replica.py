@@ -25,6 +25,7 @@ from consensus.events import (
     Executed,
     FetchFailed,
     Received,
+    RequestPassedOver,
     RequestsWaiting,
     Start,
     TimerFired,
@@ -93,6 +94,7 @@ class Replica:
             Received: self._on_received,
             TimerFired: self._on_timer,
             RequestsWaiting: self._on_requests_waiting,
+            RequestPassedOver: lambda _: view_changing.suspect_turn(self._core),
             BatchReady: lambda event: proposing.on_batch_ready(self._core, event),
             BodiesReady: lambda event: ordering.on_bodies(self._core, event.digest, valid=True),
             BodiesRefused: lambda event: ordering.on_bodies(self._core, event.digest, valid=False),
@@ -134,8 +136,10 @@ class Replica:
 
     @property
     def primary(self) -> int:
-        """The member that leads `view`."""
-        return self._core.committee.primary(self._core.view)
+        """The member whose turn it is to propose next; while the view changes, the one that starts the next."""
+        core = self._core
+        holder = None if core.changing else core.holder(proposing.next_height(core))
+        return core.committee.primary(core.view) if holder is None else holder
 
     @property
     def changing_view(self) -> bool:

@@ -47,7 +47,7 @@ def _restore_view(core: Core, records: list[Record]) -> None:
         body = open_body(core.new_view.kind, core.new_view.body)
         assert isinstance(body, NewView)
         choice = choose(open_view_changes(core.committee, body))
-        core.fresh_from = choice.base_height + len(choice.certificates) + 1
+        core.fresh_from = choice.fresh_from
         core.safety.enter(core.entered_view)
         for batch in proposals(core.committee, core.entered_view, choice, core.new_view.batches):
             _restore_reproposal(core, batch)

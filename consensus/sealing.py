@@ -10,7 +10,8 @@ from consensus.actions import Sealed
 from consensus.core import BUFFERED_WINDOWS, Core
 from consensus.errors import MessageRefused
 from consensus.messages import CHECKPOINT, Envelope
-from consensus.slot import Votes
+from consensus.slot import Slot, Votes
+from consensus.standing import Turn
 from ledger.types import Checkpoint, Seal
 
 JOURNAL_WINDOWS = 2  # records are kept this far below the seal, so that a block store may lose its last few
@@ -110,6 +111,7 @@ def _seal(core: Core, seal: Seal) -> None:
     core.sealed_height, core.sealed_hash, core.seal = seal.height, seal.header_hash, seal
     if seal.height > core.best_sealed_height:
         core.best_seal = seal
+    core.turns.seal(_turn_of(core.slots[seal.height]))
     core.safety.seal(seal.height)
     core.journal.forget_through(max(0, seal.height - JOURNAL_WINDOWS * core.window))
     for kept in (core.slots, core.executed, core.checkpoints, core.seals):
@@ -118,6 +120,12 @@ def _seal(core: Core, seal: Seal) -> None:
     core.pen_rests = False
     core.sealing_due = core.unrest = True
     core.touch_all()
+
+
+def _turn_of(slot: Slot) -> Turn:
+    assert slot.final, "what was executed is final"
+    batch = slot.batches[slot.final.digest]
+    return Turn(batch.view, batch.proposer, batch.since)
 
 
 def _report_double_vote(

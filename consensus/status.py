@@ -171,7 +171,8 @@ def _send_votes(core: Core, body: Status) -> None:
         reached = body.progress[index] if 0 <= index < len(body.progress) else NOTHING
         if found is None or index < 0:
             continue
-        awaited = core.leads or index == 0
+        own = found.proposal and core.slots[height].batches[found.proposal.digest].proposer == core.member
+        awaited = own or index == 0
         if reached == NOTHING and awaited and found.proposal and found.proposal.envelope:
             core.send(body.sender, open_envelope(found.proposal.envelope)[0])
         prepare = core.safety.sent(PREPARE, height) if reached < PREPARED else None
@@ -197,7 +198,7 @@ def _votes_of(core: Core, slot: Slot, member: int) -> Iterator[Envelope]:
     """That member's proposals, PREPAREs and COMMITs at a height."""
     for view in sorted(slot.rounds):
         found = slot.rounds[view]
-        if found.proposal and found.proposal.envelope and core.committee.primary(view) == member:
+        if found.proposal and found.proposal.envelope and slot.batches[found.proposal.digest].proposer == member:
             yield open_envelope(found.proposal.envelope)[0]
         if prepare := found.prepares.of(member):
             yield _envelope(PREPARE, Vote(core.committee.epoch, view, slot.height, member, prepare[0]), prepare[1])

@@ -30,14 +30,19 @@ class Choice(msgspec.Struct, frozen=True):
         return self.base.height if self.base else 0
 
     @property
+    def fresh_from(self) -> int:
+        """The first height that the view's start leaves open."""
+        return self.base_height + len(self.certificates) + 1
+
+    @property
     def digests(self) -> tuple[bytes, ...]:
         """The digests that a NEW-VIEW carries the batches of, by ascending height."""
         return tuple(certificate.digest for certificate in self.certificates if certificate)
 
 
-def null_batch(committee: Committee, view: int, height: int) -> Batch:
+def null_batch(committee: Committee, view: int, height: int, since: int) -> Batch:
     """The batch that fills a gap: empty, first proposed by the new view itself; the parent gives its time."""
-    return Batch(committee.epoch, height, view, committee.primary(view), 0, ())
+    return Batch(committee.epoch, height, view, committee.primary(view), 0, (), since)
 
 
 def require_view_change(committee: Committee, window: int, body: ViewChange) -> None:
@@ -82,7 +87,7 @@ def proposals(committee: Committee, view: int, choice: Choice, batches: Sequence
     """The batches of a view's start, by ascending height from `choice.base_height + 1`, nulls filled in."""
     by_height: Mapping[int, Batch] = {batch.height: batch for batch in batches}
     return tuple(
-        by_height[height] if certificate else null_batch(committee, view, height)
+        by_height[height] if certificate else null_batch(committee, view, height, choice.fresh_from)
         for height, certificate in enumerate(choice.certificates, choice.base_height + 1)
     )
 

@@ -128,11 +128,30 @@ def _report_double(core: Core, held: Envelope, envelope: Envelope, body: ViewCha
 # ── what follows ──────────────────────────────────────────────────────────────────────────────────
 
 
-def suspect(core: Core, view: int) -> None:
-    """Tell everybody that `view` should be left, if it is the current one. Alone this moves nobody (P5.4)."""
-    height = core.delivered_height + 1
+def fits(core: Core, batch: Batch) -> bool:
+    """Whether a fresh batch has its place in the view that was entered: open there, and in its proposer's turn."""
+    return (
+        core.fresh_from <= batch.height
+        and batch.since == core.fresh_from
+        and batch.proposer == core.holder(batch.height)
+    )
+
+
+def suspect_turn(core: Core) -> None:
+    """The present turn should end: true until its last height is delivered, for then the pen moves on (P5.6, P5.7)."""
+    if core.changing or core.best_sealed_height > core.delivered_height:
+        return  # who is behind has not seen what the others deliver
+    suspect(core, core.view, core.turns.last_height(core.fresh_from, core.delivered_height + 1))
+
+
+def suspect(core: Core, view: int, height: int = 0) -> None:
+    """Tell everybody that `view` should be left, if it is the current one. Alone this moves nobody (P5.4).
+
+    It holds until `height` is delivered: the next one, unless more is said.
+    """
+    height = max(height, core.delivered_height + 1)
     held = core.suspects.get(core.member)
-    if view != core.view or (held and (held.view, held.height) == (view, height)):
+    if view != core.view or (held and held.view == view and held.height >= height):
         return
     permit = core.safety.suspect(height)
     if permit is not None:
@@ -221,7 +240,7 @@ def enter(core: Core, envelope: Envelope, view: int, choice: Choice) -> None:
     core.persist(Entered(view, envelope))
     core.safety.enter(view)
     core.entered_view, core.new_view = view, envelope
-    core.fresh_from = choice.base_height + len(choice.certificates) + 1
+    core.fresh_from = choice.fresh_from
     core.view_changes = {member: held for member, held in core.view_changes.items() if held.body.view > view}
     _propose_again(core, view, proposals(core.committee, view, choice, envelope.batches))
     for height in sorted(core.slots):
@@ -232,10 +251,11 @@ def enter(core: Core, envelope: Envelope, view: int, choice: Choice) -> None:
 
 
 def _propose_again(core: Core, view: int, batches: tuple[Batch, ...]) -> None:
-    """Put the view's start in place; what its primary sent too early for these heights does not count."""
+    """Put the view's start in place; what its primary sent too early, and has no place in it, does not count."""
     for height in sorted(core.slots):
-        found = core.slots[height].rounds.get(view)
-        if found and height < core.fresh_from:
+        slot = core.slots[height]
+        found = slot.rounds.get(view)
+        if found and found.proposal and not fits(core, slot.batches[found.proposal.digest]):
             found.proposal = None
     for batch in batches:
         if batch.height <= core.sealed_height:

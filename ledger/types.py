@@ -81,7 +81,10 @@ def body_bytes(raw_transaction: bytes) -> bytes:
 
 
 class Batch(Struct, frozen=True, gc=False):
-    """What PBFT orders. `view` and `proposer` are those of the first proposal; a re-proposal keeps them."""
+    """What PBFT orders. `view` and `proposer` are those of the first proposal; a re-proposal keeps them.
+
+    `since` is the first height that the start of that view left open: turns are counted from there.
+    """
 
     epoch: Count
     height: Height
@@ -89,6 +92,7 @@ class Batch(Struct, frozen=True, gc=False):
     proposer: MemberIndex
     time_ms: TimeMs
     hashes: tuple[Hash, ...]
+    since: Height = 1
 
     @property
     def digest(self) -> bytes:

@@ -33,16 +33,18 @@ from consensus.events import (
     Event,
     Executed,
     FetchFailed,
+    RequestPassedOver,
     RequestsWaiting,
     Start,
     TimerFired,
 )
+from consensus.overlooked import Overlooked
 from consensus.recovery import first_journal
 from consensus.replica import Replica
 from consensus.simulation.byzantine import Tamper
 from consensus.simulation.checkers import OrderChecker, VoteChecker
 from consensus.simulation.stubs import CHAIN_ID, GENESIS, execute, stub_signer, stub_verify
-from consensus.standing import Tip
+from consensus.standing import Tip, Turn
 from ledger.types import Batch, Header, Seal
 
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ class StoredBlock(msgspec.Struct, frozen=True):
     batch: Batch
     fresh: tuple[bytes, ...]
     seal: Seal | None
+
+
+def _turn_of(batch: Batch) -> Turn:
+    return Turn(batch.view, batch.proposer, batch.since)
 
 
 class Node:
@@ -83,6 +89,7 @@ class Node:
         self.executing_free_at = 0
         self.told_waiting = False
         self.halted = ""
+        self.overlooked = Overlooked(cluster.parameters.window)
         self.order = OrderChecker(0)
         self.votes = VoteChecker(member)
 
@@ -99,10 +106,13 @@ class Node:
         tip_height = self.sealed_height
         self.blocks = {height: block for height, block in self.blocks.items() if block.seal}
         block = self.blocks.get(tip_height)
-        tip = Tip(tip_height, block.header.hash, block.header.time_ms, block.seal) if block else GENESIS
+        turns = tuple(_turn_of(self.blocks[height].batch) for height in range(1, tip_height + 1))
+        tip = Tip(tip_height, block.header.hash, block.header.time_ms, block.seal, turns) if block else GENESIS
+        self.overlooked = Overlooked(self.cluster.parameters.window)
         self.order = OrderChecker(tip_height)
         self.timers, self.wanted, self.told_waiting = {}, None, False
         self.pool = dict.fromkeys(sorted(self.bodies - self.executed()))
+        self.overlooked.arrived(self.pool)
         self.free_at = self.executing_free_at = self.cluster.now
         self.replica = Replica(
             member=self.member,
@@ -210,6 +220,7 @@ class Node:
             self.bodies.add(each)
             if each not in done:
                 self.pool[each] = None
+                self.overlooked.arrived([each])
         self.tell_waiting()
 
     def tell_waiting(self) -> None:
@@ -247,6 +258,14 @@ class Node:
             self.cluster.agreement.on_delivered(self.member, height, digest)
         self.executing_free_at = max(self.executing_free_at, self.cluster.now) + self.cluster.prng.between(0, 10)
         self.later(self.executing_free_at - self.cluster.now, lambda: self.execute(height, batch))
+        had_room = len(batch.hashes) < self.cluster.parameters.block_transactions_max
+        if self.overlooked.delivered(batch, had_room=had_room, waits=self.waits):
+            self.step(RequestPassedOver(self.cluster.clock_ms))
+
+    def waits(self, transaction: bytes) -> bool:
+        """Whether it is in the pool, and in no proposal."""
+        proposed = self.replica.in_flight.values() if self.replica else ()
+        return transaction in self.pool and not any(transaction in hashes for hashes in proposed)
 
     def execute(self, height: int, batch: Batch) -> None:
         """Run a batch on top of its parent."""

@@ -98,9 +98,9 @@ class Bench:
         encoded = body.encode()
         return Envelope(kind, encoded, self.signers[sender](signing_message(kind, chain_id, encoded)), tuple(batches))
 
-    def batch(self, height=1, view=0, names=("a",), time_ms=NOW, proposer=None):
+    def batch(self, height=1, view=0, names=("a",), time_ms=NOW, proposer=None, since=1):
         proposer = view % len(self.powers) if proposer is None else proposer
-        return Batch(0, height, view, proposer, time_ms, transactions(*names))
+        return Batch(0, height, view, proposer, time_ms, transactions(*names), since)
 
     def pre_prepare(self, batch, sender=None, digest=None, view=None, height=None):
         sender = batch.proposer if sender is None else sender

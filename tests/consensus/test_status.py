@@ -236,5 +236,5 @@ def test_a_restarted_laggard_learns_the_view_and_votes_again(bench, said):
     for block in blocks:
         replica.step(block)
         replica.step(Executed(block.header.height, block.header.hash, NOW))
-    batch = bench.batch(6, view=1, names=("new",))
+    batch = bench.batch(6, view=1, names=("new",), since=6)
     assert said(bench.accept(replica, batch)).kinds() == [PREPARE]

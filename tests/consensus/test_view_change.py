@@ -39,7 +39,7 @@ def test_a_gap_becomes_the_null_batch(bench):
     assert [certificate and certificate.height for certificate in choice.certificates] == [1, None, 3]
     first, third = bench.batch(height=1), bench.batch(height=3)
     batches = proposals(bench.committee, 9, choice, [first, third])
-    assert batches == (first, null_batch(bench.committee, 9, 2), third)
+    assert batches == (first, null_batch(bench.committee, 9, 2, since=4), third)
     assert batches[1].hashes == ()
     assert (batches[1].view, batches[1].proposer, batches[1].height) == (9, 1, 2)
 

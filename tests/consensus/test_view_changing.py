@@ -191,7 +191,7 @@ def test_a_gap_is_filled_with_a_null_batch_that_commits_like_any_other(bench, sa
     out = bench.hear(replica, bench.new_view(view_changes, batches=[batch]))
     vote = said(out).messages(PREPARE)[0]  # an empty batch has no bodies to wait for
     assert vote.height == 1
-    null = bench.batch(1, view=1, names=(), time_ms=0)
+    null = bench.batch(1, view=1, names=(), time_ms=0, since=3)
     assert vote.digest == null.digest
     out = bench.hear(replica, *[bench.prepare(each, null) for each in (0, 1)])
     out += bench.hear(replica, *[bench.commit(each, null) for each in (0, 1)])
@@ -266,7 +266,7 @@ def test_the_new_view_decides_below_its_first_fresh_height(bench, said):
     bench.hear(replica, bench.new_view(view_changes, batches=[batch]))
     assert said(replica.step(BodiesReady(batch.digest, NOW))).messages(PREPARE)[0].digest == batch.digest
     assert said(bench.hear(replica, bench.pre_prepare(early))).kinds() == []
-    fresh = bench.batch(2, view=1, names=("y",))
+    fresh = bench.batch(2, view=1, names=("y",), since=2)
     assert said(bench.accept(replica, fresh)).messages(PREPARE)[0].digest == fresh.digest
 
 

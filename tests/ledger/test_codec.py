@@ -182,9 +182,11 @@ def test_structs_are_read_as_their_type_only():
     for kind in (Header, Receipt, Seal, Transaction):
         with pytest.raises(Malformed, match=f"not a {kind.__name__}"):
             codec.decode(batch.encode(), kind)
-    for fields in ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4, [], 6], [0, -1, 2, 3, 4, []], [0, 1, 2, 3, 4, [b"short"]]):
+    for fields in ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4, [], 6, 7], [0, -1, 2, 3, 4, []], [0, 1, 2, 3, 4, [b"short"]]):
         with pytest.raises(Malformed, match="not a Batch"):
             codec.decode(codec.encode(fields), Batch)
+    with pytest.raises(NotCanonical):  # a field with a default may not be left out: there is one encoding
+        codec.decode(codec.encode([0, 1, 2, 3, 4, []]), Batch)
 
 
 # ── public vectors ────────────────────────────────────────────────────────────────────────────────
