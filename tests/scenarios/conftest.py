@@ -61,6 +61,7 @@ from consensus.messages import (
     Vote,
     open_envelope,
 )
+from consensus.recovery import Anchor
 from consensus.simulation.checkers import AgreementChecker, OrderChecker, VoteChecker
 from consensus.simulation.stubs import (
     CHAIN_ID,
@@ -159,6 +160,84 @@ class Forge:
         fields = {"epoch": 0, "view": view, "sender": sender, "height": height, "seal": seal} | said
         return self.sign(STATUS, sender, Status(**fields), batches)
 
+    def chain(self, length):
+        """Sealed blocks 1 to `length`, a transaction each: (header, batch, seal)."""
+        blocks, parent, time_ms = [], GENESIS.header_hash, GENESIS.time_ms
+        for height in range(1, length + 1):
+            batch = self.batch(height, (f"t{height}",))
+            header, _ = execute(parent, time_ms, batch, set())
+            blocks.append((header, batch, self.seal(height, header.hash)))
+            parent, time_ms = header.hash, header.time_ms
+        return blocks
+
+
+class Solo:
+    """One started replica without a driver: every event is the test's. It trusts its journal unless one is given."""
+
+    def __init__(self, forge, member=3, *, tip=GENESIS, journal=None, start=True, **parameters):
+        chosen = {"window": 4, "block_transactions_max": 1, "request_timeout_ms": 1000, "timeout_max_ms": 8000}
+        self.forge = forge
+        self.member = member
+        self.records = [Anchor(tip.height).encode()] if journal is None else list(journal)
+        self.replica = Replica(
+            member=member,
+            chain_id=CHAIN_ID,
+            validators=forge.validators,
+            parameters=Parameters(**chosen | parameters),
+            sign=forge.signers[member],
+            verify=stub_verify,
+            tip=tip,
+            journal=self.records,
+        )
+        if start:
+            self.step(Start(NOW))
+
+    def step(self, event):
+        """The actions; what they persist is kept in `records`."""
+        out = self.replica.step(event)
+        self.records += [action.record for action in out if isinstance(action, Persist)]
+        return out
+
+    def hear(self, *envelopes):
+        """Messages arrive; everything that follows."""
+        datas = [each if isinstance(each, bytes) else each.encode() for each in envelopes]
+        return [action for data in datas for action in self.step(Received(data, NOW))]
+
+    def accept(self, batch):
+        """A proposal whose bodies are here."""
+        return self.hear(self.forge.pre_prepare(batch)) + self.step(BodiesReady(batch.digest, NOW))
+
+    def commit(self, batch):
+        """A backup takes one height up to Deliver."""
+        others = [each for each in range(self.forge.size) if each != self.member]
+        out = self.accept(batch)
+        out += self.hear(*[self.forge.prepare(each, batch) for each in others])
+        return out + self.hear(*[self.forge.commit(each, batch) for each in others])
+
+    def fetched(self, *blocks):
+        """Sealed blocks arrive that a Fetch asked for, and are executed."""
+        out = []
+        for header, batch, seal in blocks:
+            out += self.step(BlockFetched(header, batch, seal, NOW))
+            out += self.step(Executed(header.height, header.hash, NOW))
+        return out
+
+    def tick(self, name="status"):
+        """A timer runs out."""
+        return self.step(TimerFired(name, NOW))
+
+
+def tip_of(block):
+    """A start above genesis: where a store ends with this (header, batch, seal)."""
+    header, _, seal = block
+    return Tip(header.height, header.hash, header.time_ms, seal)
+
+
+def bodies_of(actions, *kinds):
+    """The bodies of the messages of these kinds among some actions."""
+    opened = (open_envelope(action.data) for action in actions if isinstance(action, Send | Broadcast))
+    return [body for envelope, body in opened if not kinds or envelope.kind in kinds]
+
 
 # ── the wire ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,6 +303,7 @@ class Stage:
         self.forge = Forge(self.powers)
         self.committee = self.forge.committee
         self.now = 0
+        self.filled = 0
         self.skew_ms = dict.fromkeys(self.members, 0)
         self.wire = deque()
         self.heard = {each: [] for each in self.byzantine}
@@ -498,6 +578,14 @@ class Stage:
         for member in members or list(self.replicas):
             self.step(member, TimerFired("status", self.clock_ms(member)))
 
+    def fill(self, count):
+        """So many transactions one after the other, a height each, everything delivered at once."""
+        for _ in range(count):
+            self.filled += 1
+            self.submit(f"filler {self.filled}")
+            self.settle()
+        return self
+
     # ── links ─────────────────────────────────────────────────────────────────────────────────────
 
     def lose(self, rule):
@@ -574,6 +662,26 @@ def _matches(found, wanted):
 @pytest.fixture
 def make_stage():
     return Stage
+
+
+@pytest.fixture
+def make_solo(forge):
+    """One of four members, alone with the test: `make_solo(member=3, tip=..., journal=..., window=4)`."""
+
+    def make(*args, **chosen):
+        return Solo(forge, *args, **chosen)
+
+    return make
+
+
+@pytest.fixture
+def tip_at():
+    return tip_of
+
+
+@pytest.fixture
+def bodies():
+    return bodies_of
 
 
 @pytest.fixture
