@@ -39,6 +39,7 @@ def genesis_header(genesis: Genesis, state_root: bytes) -> Header:
         batch_digest=ZERO_HASH,
         batch_view=0,
         batch_proposer=0,
+        batch_since=1,
         time_ms=genesis.time_ms,
         transactions_root=transactions_root(()),
         receipts_root=receipts_root(()),
@@ -84,6 +85,7 @@ def next_header(
         batch_digest=batch.digest,
         batch_view=batch.view,
         batch_proposer=batch.proposer,
+        batch_since=batch.since,
         time_ms=next_time_ms(parent, batch),
         transactions_root=transactions_root,
         receipts_root=receipts_root,
@@ -114,6 +116,7 @@ def check_block(block: Block) -> None:
     _expect("epoch", batch.epoch, header.epoch)
     _expect("view", batch.view, header.batch_view)
     _expect("proposer", batch.proposer, header.batch_proposer)
+    _expect("first height of the view", batch.since, header.batch_since)
     _expect("number of transactions", len(block.transactions), header.transaction_count)
     if not is_subsequence(block.transactions, batch.hashes):
         raise InvalidProof("the executed transactions are not in the batch, in the batch's order")

@@ -139,6 +139,21 @@ class Journal:
         raise StorageError(self._fault) from error
 
 
+def journal_bytes(records: Iterable[bytes], generation: int = 1) -> bytes:
+    """A whole journal with these records, as the file holds it. For who keeps no file: the simulator, a repair."""
+    head = _HEADER.pack(_MAGIC, FORMAT_VERSION, generation)
+    check = _digest(head)
+    return head + check + _frame(records, check)[0]
+
+
+def read_journal(data: bytes, name: Path | str) -> list[bytes]:
+    """The records of a journal's bytes, a torn tail dropped as told at the top; `name` is what errors call it.
+
+    Raises `DataLost`, `StorageError`.
+    """
+    return _read_records(data, _read_header(data, name)[1], name)[0]
+
+
 def _create(path: Path, generation: int, records: Iterable[bytes]) -> tuple[int, bytes, int]:
     """Write a complete journal beside `path` and rename it into place: (locked descriptor, check, size)."""
     head = _HEADER.pack(_MAGIC, FORMAT_VERSION, generation)
@@ -170,7 +185,7 @@ def _frame(records: Iterable[bytes], check: bytes) -> tuple[bytes, bytes]:
     return b"".join(parts), check
 
 
-def _read_header(data: bytes, path: Path) -> tuple[int, bytes]:
+def _read_header(data: bytes, path: Path | str) -> tuple[int, bytes]:
     """(generation, check). Written whole before the file got its name, so no crash excuses a bad one."""
     head, check = data[: _HEADER.size], data[_HEADER.size : _HEADER_BYTES]
     if len(check) < _CHECK_BYTES or _digest(head) != check:
@@ -183,7 +198,7 @@ def _read_header(data: bytes, path: Path) -> tuple[int, bytes]:
     return generation, check
 
 
-def _read_records(data: bytes, check: bytes, path: Path) -> tuple[list[bytes], bytes, int]:
+def _read_records(data: bytes, check: bytes, path: Path | str) -> tuple[list[bytes], bytes, int]:
     """(records, last check, offset of the end of the last one), dropping a torn tail as told at the top."""
     records: list[bytes] = []
     offset = _HEADER_BYTES

@@ -36,7 +36,7 @@ from ledger.errors import DataLost, StorageError
 from ledger.marker import NOTHING, Mark, Marker
 from ledger.types import Batch, Block, BlockRecord, Hash, Header, Seal, body_bytes
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DELETES_PER_BATCH = 10_000
 
 _FORMAT_KEY: Final = b"v"

@@ -114,6 +114,7 @@ class Header(Struct, frozen=True, gc=False):
     batch_digest: Hash
     batch_view: Count
     batch_proposer: MemberIndex
+    batch_since: Height
     time_ms: TimeMs
     transactions_root: Hash
     receipts_root: Hash

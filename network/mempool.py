@@ -88,6 +88,10 @@ class Mempool:
         """The sizes of all transactions here, added up."""
         return self._bytes
 
+    def waits(self, transaction_hash: Hash) -> bool:
+        """Whether a proposal could take it: here, and not in flight."""
+        return transaction_hash in self._waiting or transaction_hash in self._returned
+
     def entry(self, transaction_hash: Hash) -> Entry | None:
         """What is known about one transaction."""
         return self._entries.get(transaction_hash)

@@ -60,6 +60,7 @@ def header(found: Header) -> Json:
         "batch_digest": found.batch_digest.hex(),
         "batch_view": found.batch_view,
         "batch_proposer": found.batch_proposer,
+        "batch_since": found.batch_since,
         "time_ms": found.time_ms,
         "time": iso_time(found.time_ms),
         "transactions_root": found.transactions_root.hex(),
@@ -80,6 +81,7 @@ def batch(found: Batch) -> Json:
         "height": found.height,
         "view": found.view,
         "proposer": found.proposer,
+        "since": found.since,
         "time_ms": found.time_ms,
         "hashes": [item.hex() for item in found.hashes],
     }

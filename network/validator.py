@@ -17,8 +17,9 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from consensus import Replica, Tip, actions, events
+from consensus import Replica, Tip, Turn, actions, events, memory_heights
 from consensus.errors import JournalDamaged
+from consensus.overlooked import Overlooked
 from ledger.blocks import genesis_record
 from ledger.crypto import SigningKey, verify
 from ledger.errors import DataLost, GenesisError, StorageError
@@ -175,6 +176,7 @@ class ValidatorNode:
 
     def _assemble(self) -> None:
         genesis, parameters = self.genesis, self.genesis.parameters
+        self._overlooked = Overlooked(parameters.window)
         self._mempool = Mempool(Limits(self.config.mempool.transactions_max, self.config.mempool.bytes_max))
         self._verifier = Verifier(
             chain_id=genesis.chain_id, parameters=parameters, next_height=lambda: self._store.height + 1
@@ -265,7 +267,13 @@ class ValidatorNode:
         record = self._store.record(self._store.sealed_height)
         assert record is not None, "the sealed height is stored"
         header = record.block.header
-        return Tip(header.height, header.hash, header.time_ms, record.seal)
+        return Tip(header.height, header.hash, header.time_ms, record.seal, self._turns(header.height))
+
+    def _turns(self, height: int) -> tuple[Turn, ...]:
+        """In whose turns the last blocks were first proposed."""
+        first = max(1, height + 1 - memory_heights(self.genesis.parameters.window))
+        headers = [self._store.header(each) for each in range(first, height + 1)]
+        return tuple(Turn(each.batch_view, each.batch_proposer, each.batch_since) for each in headers if each)
 
     async def _ensure_genesis(self) -> None:
         """Store block 0 when the store is new."""
@@ -358,11 +366,25 @@ class ValidatorNode:
     def _deliver(self, batch: Batch) -> None:
         self._mempool.mark_in_flight(batch.height, batch.hashes)
         self._pipeline.deliver(batch)
+        if self._overlooked.delivered(batch, had_room=self._had_room(batch), waits=self._mempool.waits):
+            self._driver.post(events.RequestPassedOver(now_ms()))
+
+    def _had_room(self, batch: Batch) -> bool:
+        """Whether one more transaction would have fitted, whatever its size and gas."""
+        parameters = self.genesis.parameters
+        entries = [entry for each in batch.hashes if (entry := self._mempool.entry(each))]
+        size, gas = sum(len(entry.raw) for entry in entries), sum(entry.gas_limit for entry in entries)
+        return (
+            len(entries) == len(batch.hashes) < parameters.block_transactions_max
+            and size + parameters.transaction_bytes_max <= parameters.block_bytes_max
+            and gas + parameters.transaction_gas_max <= parameters.block_gas_max
+        )
 
     def _on_executed(self, record: BlockRecord, left: Collection[bytes]) -> None:
         header = record.block.header
         self._unsealed[header.height] = record
         self._mempool.remove(each for each in record.block.batch.hashes if each not in left)
+        self._overlooked.arrived(left)
         self._driver.post(events.Executed(header.height, header.hash, now_ms()))
         self._tell_waiting()
 
@@ -433,7 +455,9 @@ class ValidatorNode:
     def _on_added(self, news: Sequence[tuple[bytes, bytes]], own: bool) -> None:
         if own:
             self._gossip.spread(news)
-        self._bodies.on_added([transaction_hash for transaction_hash, _ in news])
+        hashes = [transaction_hash for transaction_hash, _ in news]
+        self._bodies.on_added(hashes)
+        self._overlooked.arrived(hashes)
         self._tell_waiting()
         self._proposer.poke()
 

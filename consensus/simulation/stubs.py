@@ -49,6 +49,7 @@ def execute(parent: bytes, parent_time_ms: int, batch: Batch, done: set[bytes]) 
         batch.digest,
         batch.view,
         batch.proposer,
+        batch.since,
         max(batch.time_ms, parent_time_ms + 1),
         root,
         root,

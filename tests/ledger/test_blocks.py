@@ -113,6 +113,7 @@ REDIGESTED = msgspec.structs.replace(RECORD.block.batch, hashes=HASHES[::-1]).di
         ({"header_epoch": 1}, "epoch"),
         ({"header_batch_view": 1}, "view"),
         ({"header_batch_proposer": 1}, "proposer"),
+        ({"header_batch_since": 2}, "first height of the view"),
         ({"header_transaction_count": 4}, "number of transactions"),
         ({"header_transactions_root": ROOT}, "transactions root"),
         ({"header_receipts_root": ROOT}, "receipts root"),

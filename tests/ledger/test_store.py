@@ -207,10 +207,10 @@ def test_a_store_that_is_open_cannot_be_opened_again(path):
 
 
 def test_another_format_is_named_and_refused(path, monkeypatch):
-    monkeypatch.setattr("ledger.store.FORMAT_VERSION", 2)
+    monkeypatch.setattr("ledger.store.FORMAT_VERSION", 3)
     filled(path)
     monkeypatch.undo()
-    with pytest.raises(StorageError, match="has format 2, this program reads format 1"):
+    with pytest.raises(StorageError, match="has format 3, this program reads format 2"):
         BlockStore(path)
 
 

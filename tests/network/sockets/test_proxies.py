@@ -22,7 +22,7 @@ H = bytes(range(32))
 
 
 def block(height: int) -> BlockRecord:
-    header = Header(H, 0, height, H, H, 0, 0, 1000 + height, H, H, H, H, H, 0, 0)
+    header = Header(H, 0, height, H, H, 0, 0, 1, 1000 + height, H, H, H, H, H, 0, 0)
     return BlockRecord(Block(header, Batch(0, height, 0, 0, 1000, ()), ()), (), (), None)
 
 
