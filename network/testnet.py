@@ -65,11 +65,14 @@ class Node:
         """Start `quorate start` on this directory; the log gets what it prints."""
         assert self.pid is None, f"{self.name} runs already"
         self.log_path.parent.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "network.cli", "start", str(self.directory), "--follow-parent"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                self.command(), stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+
+    def command(self) -> list[str]:
+        """What `start` runs."""
+        return [sys.executable, "-m", "network.cli", "start", str(self.directory), "--follow-parent"]
 
     def kill(self) -> None:
         """SIGKILL to every process of the node at once, as a power cut would. Returns when none is left."""
@@ -127,12 +130,12 @@ class Testnet:
 
     __test__ = False  # no test class, whatever its name says to pytest
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, node_type: Callable[[Path], Node] = Node) -> None:
         self.directory = directory
         folders = sorted(directory.glob(f"{NODE_PREFIX}*"), key=lambda path: int(path.name.removeprefix(NODE_PREFIX)))
         if not folders:
             raise TestnetError(f"{directory} holds no {NODE_PREFIX}1: make one with `quorate testnet {directory}`")
-        self.nodes: Sequence[Node] = tuple(Node(folder) for folder in folders)
+        self.nodes: Sequence[Node] = tuple(node_type(folder) for folder in folders)
 
     @property
     def genesis_path(self) -> Path:
