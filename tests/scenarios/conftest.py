@@ -1,9 +1,10 @@
-"""A stage for scenarios: real replicas on a wire where the test decides what arrives, and judges that look at every event.
+"""A stage for scenarios: real replicas on a wire where the test decides what arrives, judged at every event.
 
 `Stage` performs the actions of correct members at once and honestly: records are durable, bodies are there, execution
 answers. Messages wait on `wire` until the test delivers, drops or settles them; time moves in `run` alone. Byzantine
-members have no replica: the test writes their messages with `forge`. Agreement, order, one vote a slot, durability
-before sending, no false evidence and no halt are judged after every event, by the simulator's own checkers.
+members have no replica (the test writes their messages with `forge`), or one whose messages a puppeteer bends. The
+simulator's own checkers judge agreement, order, one vote a slot, and durability before sending; the stage itself that
+no evidence names a correct member, and that none halts.
 """
 
 import hashlib
@@ -72,8 +73,24 @@ from consensus.simulation.stubs import (
     stub_validators,
     stub_verify,
 )
-from ledger.crypto import signing_message
-from ledger.types import Batch, Checkpoint, Parameters, Seal, SealSignature
+from ledger.blocks import genesis_record, next_header
+from ledger.crypto import SigningKey, signing_message
+from ledger.merkle import root
+from ledger.seals import assemble_seal, checkpoint_message
+from ledger.transactions import identify, sign_transaction
+from ledger.types import (
+    Batch,
+    Block,
+    BlockRecord,
+    Call,
+    Checkpoint,
+    Genesis,
+    Parameters,
+    Seal,
+    SealSignature,
+    Validator,
+    ValidatorSet,
+)
 
 NOW = EPOCH_START_MS
 STEPS_MAX = 200_000  # a scenario that goes on for longer never ends
@@ -239,6 +256,58 @@ def bodies_of(actions, *kinds):
     return [body for envelope, body in opened if not kinds or envelope.kind in kinds]
 
 
+# ── blocks with real keys, for the files and for block sync ──────────────────────────────────────
+
+
+class Consortium:
+    """Four validators with Ed25519 keys, a genesis, and well-formed sealed blocks made from them."""
+
+    def __init__(self):
+        self.keys = [SigningKey.from_seed(bytes([number]) * 32) for number in range(1, 5)]
+        members = (Validator(f"v{n}", key.public_key, 1, b"cert") for n, key in enumerate(self.keys))
+        self.parameters = Parameters(window=4, block_transactions_max=1, request_timeout_ms=1000, timeout_max_ms=8000)
+        self.genesis = Genesis(1, "test", 1000, self.parameters, ValidatorSet(tuple(members)), ())
+
+    def transaction(self, number, salt=b""):
+        calls = [Call("c", "m", b"\x90")]
+        salt = hashlib.sha256(salt + number.to_bytes(8, "big")).digest()[:16]
+        return sign_transaction(self.keys[0], self.genesis.chain_id, calls, 1000, 50, salt)
+
+    def record(self, parent, batch, raws, signers=(0, 1, 2)):
+        """The block that follows `parent` with this batch and its bodies; sealed if there are signers."""
+        hashes = batch.hashes
+        members = self.genesis.validators
+        header = next_header(
+            parent,
+            batch,
+            executed=hashes,
+            transactions_root=root(hashes),
+            receipts_root=root([b"receipt"] * len(raws)),
+            state_root=hashlib.sha256(parent.state_root + b"".join(hashes)).digest(),
+            gas_used=0,
+            validators_hash=members.hash,
+            next_validators_hash=members.hash,
+        )
+        seal = self.seal(header, signers) if signers else None
+        return BlockRecord(Block(header, batch, hashes), tuple(raws), (b"receipt",) * len(raws), seal)
+
+    def seal(self, header, signers):
+        votes = {}
+        for member in signers:
+            checkpoint = Checkpoint(header.epoch, header.height, member, header.hash)
+            votes[member] = self.keys[member].sign(checkpoint_message(self.genesis.chain_id, checkpoint))
+        return assemble_seal(header.epoch, header.height, header.hash, votes)
+
+    def chain(self, length, signers=(0, 1, 2), salt=b""):
+        """Genesis and blocks 1 to `length`, each with one transaction; another `salt`, another chain."""
+        records = [genesis_record(self.genesis, bytes(32))]
+        for height in range(1, length + 1):
+            raw = self.transaction(height, salt)
+            batch = Batch(0, height, 0, 0, 2000 + height, (identify(raw)[1],))
+            records.append(self.record(records[-1].block.header, batch, [raw], signers))
+        return records
+
+
 # ── the wire ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -290,14 +359,17 @@ class Stage:
     """A cluster in the test's hand.
 
     By default a block holds one transaction (`block_transactions_max`), so every transaction submitted is a height.
-    `byzantine`: members without a replica; what is sent to them lies in `heard`.
+    `byzantine`: members without a replica; what is sent to them lies in `heard`. `puppets`: Byzantine members with an
+    honest replica whose every packet goes through `bend(packet) -> packets`.
     """
 
-    def __init__(self, members=4, *, powers=None, byzantine=(), start=True, **parameters):
+    def __init__(self, members=4, *, powers=None, byzantine=(), puppets=None, start=True, **parameters):
         self.powers = powers or (1,) * members
         self.members = range(len(self.powers))
-        self.byzantine = frozenset(byzantine)
+        self.puppets = puppets or {}
+        self.byzantine = frozenset(byzantine) | frozenset(self.puppets)
         self.correct = [each for each in self.members if each not in self.byzantine]
+        acting = sorted([*self.correct, *self.puppets])
         chosen = {"window": 4, "block_transactions_max": 1, "request_timeout_ms": 1000, "timeout_max_ms": 8000}
         self.parameters = Parameters(**chosen | parameters)
         self.forge = Forge(self.powers)
@@ -306,9 +378,11 @@ class Stage:
         self.filled = 0
         self.skew_ms = dict.fromkeys(self.members, 0)
         self.wire = deque()
-        self.heard = {each: [] for each in self.byzantine}
+        self.heard = {each: [] for each in self.byzantine - set(self.puppets)}
         self.sent = []  # every packet that a correct member ever sent, also those that were lost
         self.evidence = []  # (who reports, kind, against whom)
+        self.proofs = []  # the same with both messages: the whole action
+        self.patience = []  # (member, milliseconds) of every progress timer that was set
         self.deliveries = []  # (member, height, digest), in the order in which they happened, over all lives
         self.fetches = []  # (who asked, whom, first height, last)
         self.halted = {}
@@ -321,14 +395,14 @@ class Stage:
         self.fuse = {}  # member -> how many more actions it performs before its power fails
         self.agreement = AgreementChecker()
         self.votes = {each: VoteChecker(each) for each in self.correct}
-        self.disk = {each: Disk() for each in self.correct}
-        self.replicas, self.order, self.timers = {}, {}, {each: {} for each in self.correct}
-        self.pool = {each: {} for each in self.correct}
-        self.wanted = dict.fromkeys(self.correct)
-        self.told = dict.fromkeys(self.correct, False)
-        self.undone = {each: [] for each in self.correct}  # delivered, not executed
+        self.disk = {each: Disk() for each in acting}
+        self.replicas, self.order, self.timers = {}, {}, {each: {} for each in acting}
+        self.pool = {each: {} for each in acting}
+        self.wanted = dict.fromkeys(acting)
+        self.told = dict.fromkeys(acting, False)
+        self.undone = {each: [] for each in acting}  # delivered, not executed
         if start:
-            for member in self.correct:
+            for member in acting:
                 self.start(member)
             self.settle()
 
@@ -386,11 +460,12 @@ class Stage:
                 answers.extend(self._perform(member, action) or ())
         self._tell_waiting(member)
 
-    def _perform(self, member, action):  # noqa: C901
+    def _perform(self, member, action):
         match action:
             case Persist(record):
                 self.disk[member].journal.append(record)
-                self.votes[member].on_durable(record)
+                if member in self.votes:
+                    self.votes[member].on_durable(record)
             case Broadcast(data):
                 for receiver in self.members:
                     if receiver != member:
@@ -400,6 +475,8 @@ class Stage:
             case SetTimer(name, after_ms):
                 self.timers[member].pop(name, None)
                 self.timers[member][name] = self.now + after_ms
+                if name == "progress":
+                    self.patience.append((member, after_ms))
             case CancelTimer(name):
                 self.timers[member].pop(name, None)
             case RequestBatch():
@@ -411,14 +488,16 @@ class Stage:
                 return self._bodies(member, batch)
             case Deliver(height, batch, digest):
                 self.order[member].on_delivered(batch, height, digest)
-                self.agreement.on_delivered(member, height, digest)
+                if member not in self.byzantine:
+                    self.agreement.on_delivered(member, height, digest)
                 self.deliveries.append((member, height, digest))
                 self.undone[member].append(batch)
                 return () if member in self.slow_execution else self._execute(member)
             case Sealed(height, header_hash, seal):
                 header, batch, fresh, _ = self.disk[member].blocks[height]
                 self.order[member].on_sealed(height, header, header_hash)
-                self.agreement.on_sealed(member, height, header_hash)
+                if member not in self.byzantine:
+                    self.agreement.on_sealed(member, height, header_hash)
                 self.disk[member].blocks[height] = (header, batch, fresh, seal)
             case Fetch(server, first, last):
                 self.fetches.append((member, server, first, last))
@@ -426,17 +505,20 @@ class Stage:
             case Evidence(kind, against):
                 assert against in self.byzantine, f"{member} accuses {against}, which is correct, of two {kind}"
                 self.evidence.append((member, kind, against))
+                self.proofs.append(action)
             case Halt(diagnosis):
                 self.halted[member] = diagnosis
                 assert member in self.may_halt, f"{member} halted: {diagnosis}"
         return ()
 
     def _send(self, sender, receiver, data):
-        self.votes[sender].on_sent(data)
         packet = Packet(sender, receiver, data)
-        self.sent.append(packet)
-        if not any(rule(packet) for rule in self.lost):
-            self.wire.append(packet)
+        if sender in self.votes:
+            self.votes[sender].on_sent(data)
+            self.sent.append(packet)
+        for each in self.puppets[sender](packet) if sender in self.puppets else [packet]:
+            if not any(rule(each) for rule in self.lost):
+                self.wire.append(each)
 
     def _bodies(self, member, batch):
         if any(each in self.refused_bodies for each in batch.hashes):
@@ -489,8 +571,8 @@ class Stage:
     # ── what the test does ────────────────────────────────────────────────────────────────────────
 
     def submit(self, *names, to=None):
-        """Clients hand transactions to all correct members, or to some."""
-        for member in self.correct if to is None else to:
+        """Clients hand transactions to all members that act, or to some."""
+        for member in self.pool if to is None else to:
             done = self.disk[member].executed()
             self.pool[member].update({transaction(name): None for name in names if transaction(name) not in done})
             self._tell_waiting(member)
@@ -505,7 +587,7 @@ class Stage:
                 self._arrive(Packet(None, receiver, data))
 
     def _arrive(self, packet):
-        if packet.receiver in self.byzantine:
+        if packet.receiver in self.heard:
             self.heard[packet.receiver].append(packet)
         else:
             self.step(packet.receiver, Received(packet.data, self.clock_ms(packet.receiver)))
@@ -672,6 +754,12 @@ def make_solo(forge):
         return Solo(forge, *args, **chosen)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def consortium():
+    """Four members with real keys."""
+    return Consortium()
 
 
 @pytest.fixture
