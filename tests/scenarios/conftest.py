@@ -630,20 +630,26 @@ class Stage:
         until = self.now + ms
         self.settle()
         while (due := self._next_timer()) and due[0] <= until:
-            self.now, member, name = due
-            del self.timers[member][name]
-            self.step(member, TimerFired(name, self.clock_ms(member)))
-            self.settle()
+            self._fire(due)
         self.now = until
         return self
 
     def run_until(self, reached, ms_max=120_000):
-        """Let time pass, 50 ms at a time, until `reached()`; how long that took."""
+        """Let time pass, timer by timer, until `reached()`; how many milliseconds that took."""
         began = self.now
+        self.settle()
         while not reached():
-            assert self.now - began < ms_max, f"not reached in {ms_max} ms: {self.standing()}"
-            self.run(50)
+            due = self._next_timer()
+            assert due, f"nothing goes on: {self.standing()}"
+            assert due[0] - began <= ms_max, f"not reached in {ms_max} ms: {self.standing()}"
+            self._fire(due)
         return self.now - began
+
+    def _fire(self, due):
+        self.now, member, name = due
+        del self.timers[member][name]
+        self.step(member, TimerFired(name, self.clock_ms(member)))
+        self.settle()
 
     def _next_timer(self):
         due = [(at, member, name) for member in self.replicas for name, at in self.timers[member].items()]
