@@ -443,7 +443,7 @@ class Backoff:
     """How long to wait between attempts: doubled each time, up to a limit."""
 
     first_ms: int = 50
-    max_ms: int = 2_000
+    max_ms: int = 200
     connect_timeout_s: float = 5.0
 
     def delay_s(self, attempt: int) -> float:
