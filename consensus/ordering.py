@@ -181,8 +181,9 @@ def deliver(core: Core, slot: Slot, final: Final) -> None:
 def _judge_pace(core: Core, batch: Batch) -> None:
     """The holder of the pen answers for the pace of its own turn, while work waits (P5.7)."""
     if batch.view == core.view and not core.changing and batch.hashes:
-        turn = (batch.view, core.turns.last_height(batch.since, batch.height))
-        if core.pace.delivered(turn, batch.proposer, core.now_ms, waited=core.timer is not None):
+        last = core.turns.last_height(batch.since, batch.height)
+        slow = core.pace.delivered((batch.view, last), batch.proposer, core.now_ms, waited=core.timer is not None)
+        if slow and batch.height < last:
             suspect_turn(core)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ledger.types import Parameters
 
 SLOWER_MAX = 4  # times as slow as the median of the others: with a quarter that slow, over half of the rate is left
-HEIGHTS_MIN = 4  # judged after so many heights of a turn, and not before a whole window
+HEIGHTS_MIN = 3  # judged after so many heights of a turn, and not before a whole window
 FLOOR_DIVISOR = 16  # a height within this part of the request time-out is never slow
 
 

@@ -189,8 +189,14 @@ def _wish(core: Core, member: int) -> int:
     doubt = core.suspects.get(member)
     wish = left.body.view if left else 0
     if doubt and doubt.view == core.view and doubt.height > core.delivered_height:
-        wish = max(wish, core.view + 1)
+        wish = max(wish, _view_after(core))
     return wish
+
+
+def _view_after(core: Core) -> int:
+    """The view to leave for: the next, but not one that the very member starts whose turn it was (P5.4)."""
+    blamed = None if core.changing else core.holder(core.delivered_height + 1)
+    return core.view + (2 if core.committee.primary(core.view + 1) == blamed else 1)
 
 
 def left_power(core: Core, through: int) -> int:

@@ -161,6 +161,9 @@ class Bench:
         )
         return self.sign(STATUS, sender, body, batches)
 
+    def bodies(self, batch, now=NOW):
+        return BodiesReady(batch.digest, now)
+
     # ── whole exchanges ───────────────────────────────────────────────────────────────────────────
 
     def hear(self, replica, *envelopes, now=NOW):
