@@ -1,129 +1,76 @@
 """Byzantine members: a replica of the honest kind whose messages are bent before the network gets them.
 
-`Tamper` sees each message and returns what each receiver gets. It holds that member's key and no other.
+`Tamper` sees each message and returns what each receiver gets, and when. A behaviour is a name, or several joined by
+"+"; with several, chance picks one for every message. What each does is told in `lies_votes`, `lies_views`,
+`mutation` and `noise`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
+from consensus.errors import MessageRefused
+from consensus.messages import PRE_PREPARE, Body, Envelope, open_envelope
+from consensus.simulation import lies_views, lies_votes, mutation
+from consensus.simulation.liar import Liar
+from consensus.simulation.noise import NOISES
+from ledger.types import Batch
 
-from consensus.committee import Sign
-from consensus.messages import (
-    CHECKPOINT,
-    PRE_PREPARE,
-    SUSPECT,
-    VIEW_CHANGE,
-    Body,
-    Envelope,
-    Suspect,
-    ViewChange,
-    Vote,
-    open_envelope,
-)
-from consensus.simulation.prng import Prng
-from ledger.crypto import signing_message
-from ledger.types import Batch, Checkpoint
+SLOW = "slow"  # delays every proposal to nine tenths of the time-out (scenario 91)
+CENSOR = "censor"  # leaves a quarter of the clients out while it leads (scenario 92)
+HONEST = "honest"  # follows the protocol; for combinations, and as a source that lies only when it is asked
 
-Outgoing = list[tuple[int, bytes]]  # (receiver, message)
+Bend = Callable[[Liar, int, Envelope, Body], list[Envelope]]
+Outgoing = list[tuple[int, bytes, int]]  # (receiver, message, how much later in milliseconds)
+
+BENDS: dict[str, Bend] = {
+    each.__name__: each for each in (*lies_votes.BEHAVIOURS, *lies_views.BEHAVIOURS, mutation.mutate)
+}
+BEHAVIOURS = (*BENDS, *NOISES, SLOW, CENSOR)
 
 
 class Tamper:
-    """Bends one member's messages. Stateless but for its chance."""
+    """Bends one member's messages."""
 
-    def __init__(self, behaviour: str, members: int, chain_id: bytes, sign: Sign, prng: Prng) -> None:
-        self._bend: Callable[[int, Envelope, Body], list[Envelope]] = getattr(self, "_" + behaviour)
-        self._members = members
-        self._chain_id = chain_id
-        self._sign = sign
-        self._prng = prng
+    def __init__(self, behaviour: str, liar: Liar, timeout_ms: int) -> None:
+        names = behaviour.split("+")
+        unknown = [name for name in names if name not in (*BEHAVIOURS, HONEST)]
+        if unknown:
+            raise ValueError(f"no such behaviour: {', '.join(unknown)}; there are {', '.join(BEHAVIOURS)}")
+        self.liar = liar
+        self.censors = CENSOR in names
+        self.withholds_bodies = "mute" in names or "withhold" in names
+        self.noises = [NOISES[name] for name in names if name in NOISES]
+        self._bends = [BENDS[name] for name in names if name in BENDS]
+        self._late_ms = timeout_ms * 9 // 10 if SLOW in names else 0
 
     def bend(self, receivers: list[int], data: bytes) -> Outgoing:
         """What each receiver gets instead of `data`."""
         envelope, body = open_envelope(data)
-        return [(receiver, bent.encode()) for receiver in receivers for bent in self._bend(receiver, envelope, body)]
+        self.liar.note(envelope, body, data)
+        late_ms = self._late_ms if envelope.kind == PRE_PREPARE else 0
+        if not self._bends:
+            return [(receiver, data, late_ms) for receiver in receivers]
+        outgoing: Outgoing = []
+        for receiver in receivers:
+            bend = self._bends[self.liar.prng.below(len(self._bends))] if len(self._bends) > 1 else self._bends[0]
+            for bent in bend(self.liar, receiver, envelope, body):
+                outgoing.append((receiver, data if bent is envelope else bent.encode(), late_ms))
+        return outgoing
 
-    def _signed(self, kind: str, body: Body, batches: tuple[Batch, ...] = ()) -> Envelope:
-        encoded = body.encode()
-        signature = self._sign(signing_message(kind, self._chain_id, encoded))
-        return msgspec.convert((kind, encoded, signature, batches), Envelope)
+    def hear(self, data: bytes) -> None:
+        """What it was sent: it may be of use."""
+        try:
+            envelope, body = open_envelope(data)
+        except MessageRefused:
+            return
+        self.liar.note(envelope, body, data)
 
-    def _mute(self, _receiver: int, _envelope: Envelope, _body: Body) -> list[Envelope]:
-        return []
+    def noise(self) -> list[bytes]:
+        """What it says unasked in this beat, to everybody."""
+        return [data for make in self.noises for data in make(self.liar)]
 
-    def _choosy(self, receiver: int, envelope: Envelope, _body: Body) -> list[Envelope]:
-        """Talks to half of the members only."""
-        return [envelope] if receiver % 2 else []
-
-    def _equivocate(self, receiver: int, envelope: Envelope, body: Body) -> list[Envelope]:
-        """Two proposals, and votes for both: one half of the members sees the one, the rest the other."""
-        if not isinstance(body, Vote) or receiver % 2 == 0:
-            return [envelope]
-        if envelope.kind == PRE_PREPARE:
-            other = _other_batch(envelope.batches[0])
-            return [self._signed(PRE_PREPARE, msgspec.structs.replace(body, digest=other.digest), (other,))]
-        return [envelope]
-
-    def _double_vote(self, receiver: int, envelope: Envelope, body: Body) -> list[Envelope]:
-        """Another digest for every other receiver, both for some."""
-        if not isinstance(body, Vote) or envelope.kind == PRE_PREPARE or receiver % 2 == 0:
-            return [envelope]
-        bent = self._signed(envelope.kind, msgspec.structs.replace(body, digest=bytes([self._prng.below(3)]) * 32))
-        return [bent, envelope] if self._prng.chance(500) else [bent]
-
-    def _wrong_header(self, _receiver: int, envelope: Envelope, body: Body) -> list[Envelope]:
-        """Claims another execution."""
-        if not isinstance(body, Checkpoint):
-            return [envelope]
-        return [self._signed(CHECKPOINT, msgspec.structs.replace(body, header_hash=b"\xee" * 32))]
-
-    def _hide_prepared(self, _receiver: int, envelope: Envelope, body: Body) -> list[Envelope]:
-        """Leaves views without saying what it prepared, and claims no seal."""
-        if not isinstance(body, ViewChange):
-            return [envelope]
-        return [self._signed(VIEW_CHANGE, msgspec.structs.replace(body, seal=None, prepared=()))]
-
-    def _impatient(self, _receiver: int, envelope: Envelope, body: Body) -> list[Envelope]:
-        """Suspects everybody all the time, and asks for views far ahead."""
-        if not isinstance(body, Vote):
-            return [envelope]
-        doubt = Suspect(body.epoch, body.view, body.height + 1, body.sender)
-        away = ViewChange(body.epoch, body.view + 1 + self._prng.below(1000), body.sender, None, ())
-        return [envelope, self._signed(SUSPECT, doubt), self._signed(VIEW_CHANGE, away)]
-
-    def _mutate(self, _receiver: int, envelope: Envelope, body: Body) -> list[Envelope]:
-        """View, height or digest off by one, validly signed (ByzzFuzz)."""
-        if not isinstance(body, Vote) or self._prng.chance(600):
-            return [envelope]
-        places = (
-            {"view": max(0, body.view + self._prng.between(-1, 1))},
-            {"height": max(0, body.height + self._prng.between(-1, 1))},
-            {"digest": bytes(reversed(body.digest))},
-        )
-        bent = msgspec.structs.replace(body, **places[self._prng.below(3)])
-        return [self._signed(envelope.kind, bent, envelope.batches)]
-
-    def _repeat(self, _receiver: int, envelope: Envelope, _body: Body) -> list[Envelope]:
-        """Says everything four times."""
-        return [envelope] * 4
-
-
-def _other_batch(batch: Batch) -> Batch:
-    """Another proper batch for the same place: as many as half of its transactions, or a moment later."""
-    if len(batch.hashes) > 1:
-        return msgspec.structs.replace(batch, hashes=batch.hashes[: len(batch.hashes) // 2])
-    return msgspec.structs.replace(batch, time_ms=batch.time_ms + 1)
-
-
-BEHAVIOURS = (
-    "equivocate",
-    "mute",
-    "choosy",
-    "double_vote",
-    "wrong_header",
-    "hide_prepared",
-    "impatient",
-    "mutate",
-    "repeat",
-)
+    def source(self, batch: Batch) -> Batch | None:
+        """The batch of a block that it is asked for: true, another, or none."""
+        way = self.liar.prng.below(3)
+        return (batch, self.liar.other_batch(batch), None)[way] if batch.hashes else batch

@@ -1,319 +1,389 @@
-"""One member of a simulated cluster: its disk, its process, and an honest driver that performs its actions in order.
+"""One process of a simulated member: the driver that steps its replica and performs its actions, strictly in order.
 
-A Persist takes its time on the disk and everything after it waits; a crash loses whatever was not performed.
+As the node's own driver does: what is written between two flushes becomes durable with one flush, and whatever follows
+a Persist waits for it. A crash loses all that was not performed; a frozen process hears nothing until it goes on. What
+an action means for the rest of a node is in `chores`; what survives a crash in `disk`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import hashlib
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from consensus.actions import (
-    Action,
-    Broadcast,
-    CancelBatch,
-    CancelTimer,
-    Deliver,
-    Evidence,
-    Fetch,
-    FetchBodies,
-    Halt,
-    Persist,
-    RequestBatch,
-    Sealed,
-    Send,
-    SetTimer,
-)
-from consensus.events import (
-    BatchReady,
-    BlockFetched,
-    BodiesReady,
-    Event,
-    Executed,
-    FetchFailed,
-    RequestPassedOver,
-    RequestsWaiting,
-    Start,
-    TimerFired,
-)
-from consensus.overlooked import Overlooked
-from consensus.recovery import first_journal
+from consensus.actions import Action, Broadcast, CancelTimer, Evidence, Halt, Persist, Send, SetTimer
+from consensus.errors import ConsensusError
+from consensus.events import Event, Received, Start, TimerFired
 from consensus.replica import Replica
+from consensus.simulation.bounds import deep_excess, excess
 from consensus.simulation.byzantine import Tamper
-from consensus.simulation.checkers import OrderChecker, VoteChecker
-from consensus.simulation.stubs import CHAIN_ID, GENESIS, execute, stub_signer, stub_verify
+from consensus.simulation.checkers import OrderChecker, Violation, VoteChecker
+from consensus.simulation.chores import Chores
+from consensus.simulation.disk import Disk
+from consensus.simulation.noise import BEAT_MS
+from consensus.simulation.prng import stream
+from consensus.simulation.stubs import CHAIN_ID, EPOCH_START_MS, GENESIS, stub_signer, stub_verify
 from consensus.standing import Tip, Turn
-from ledger.types import Batch, Header, Seal
+from ledger.errors import LedgerError
 
 if TYPE_CHECKING:
     from consensus.simulation.cluster import Cluster
 
-BODIES_RETRY_MS = 50
-
-
-class StoredBlock(msgspec.Struct, frozen=True):
-    """An executed block; sealed once it has a seal."""
-
-    header: Header
-    batch: Batch
-    fresh: tuple[bytes, ...]
-    seal: Seal | None
-
-
-def _turn_of(batch: Batch) -> Turn:
-    return Turn(batch.view, batch.proposer, batch.since)
+INBOX_PER_MEMBER_MAX = 128  # of messages that wait for their step; more are dropped, and sent again (STATUS)
+DEEP_LOOK_EVENTS = 64  # buffers are walked once in so many steps
+BACKUP_PERMILLE = 150  # how often a backup is taken, a rewriting of the journal
 
 
 class Node:
-    """One member: its disk, which survives a crash, and its process, which does not."""
+    """A process. `number` tells twins of one member apart; `disk` outlives the process."""
 
-    def __init__(self, member: int, cluster: Cluster) -> None:
+    def __init__(self, number: int, member: int, cluster: Cluster) -> None:
+        self.number = number
         self.member = member
         self.cluster = cluster
-        key = cluster.validators.members[member].public_key
-        self.sign = stub_signer(key)
+        self.disk = Disk()
+        self.chance = stream(cluster.plan.seed, "node", number)
+        self.sign = stub_signer(cluster.validators.members[member].public_key)
         self.tamper: Tamper | None = None
-        # disk
-        self.journal = first_journal()
-        self.blocks: dict[int, StoredBlock] = {}
-        self.bodies: set[bytes] = set()
+        self.honest = True  # follows the protocol with one process; may forget, and have a wrong clock
+        self.votes = VoteChecker(member)
+        self.chores = Chores(self)
+        self.base_skew_ms = dict(cluster.plan.skewed).get(member, 0)
+        # faults
+        self.skew_ms = self.base_skew_ms
+        self.thought_ms = 0
+        self.flush_ms: int | None = None  # None: a healthy disk
+        self.frozen = False
+        self._doomed: tuple[int, int] | None = None  # (actions left to perform, how long it is down afterwards)
+        self._doomed_flush: int | None = None
         # process
         self.life = 0
         self.replica: Replica | None = None
-        self.pool: dict[bytes, None] = {}
-        self.timers: dict[str, int] = {}
-        self.wanted: RequestBatch | None = None
-        self.free_at = 0
-        self.executing_free_at = 0
-        self.told_waiting = False
         self.halted = ""
-        self.overlooked = Overlooked(cluster.parameters.window)
         self.order = OrderChecker(0)
-        self.votes = VoteChecker(member)
+        self.timers: dict[str, int] = {}
+        self._pending: deque[Action] = deque()
+        self._flushing = 0  # how many of the pending actions wait for the flush under way
+        self._performing = False
+        self._wants_rewrite = False
+        self._inbox: deque[tuple[int, bytes]] = deque()
+        self._inbox_of: dict[int, int] = {}
+        self._thinking = False
+        self._overdue: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._steps = 0
+
+    # ── where it stands ───────────────────────────────────────────────────────────────────────────
+
+    @property
+    def clock_ms(self) -> int:
+        """What this process's clock shows. Timers do not go by it."""
+        return EPOCH_START_MS + self.cluster.now + self.skew_ms
+
+    @property
+    def judged(self) -> bool:
+        """Whether its key must never contradict itself: honest, and on a disk that keeps its promises."""
+        plan = self.cluster.plan
+        return self.honest and self.member not in plan.forgetful and self.member not in plan.restored
 
     # ── life and death ────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def sealed_height(self) -> int:
-        """The height of the disk's last sealed block."""
-        return max((height for height, block in self.blocks.items() if block.seal), default=0)
-
     def start(self) -> None:
         """A process begins with what the disk holds."""
-        self.life += 1
-        tip_height = self.sealed_height
-        self.blocks = {height: block for height, block in self.blocks.items() if block.seal}
-        block = self.blocks.get(tip_height)
-        turns = tuple(_turn_of(self.blocks[height].batch) for height in range(1, tip_height + 1))
-        tip = Tip(tip_height, block.header.hash, block.header.time_ms, block.seal, turns) if block else GENESIS
-        self.overlooked = Overlooked(self.cluster.parameters.window)
-        self.order = OrderChecker(tip_height)
-        self.timers, self.wanted, self.told_waiting = {}, None, False
-        self.pool = dict.fromkeys(sorted(self.bodies - self.executed()))
-        self.overlooked.arrived(self.pool)
-        self.free_at = self.executing_free_at = self.cluster.now
-        self.replica = Replica(
-            member=self.member,
-            chain_id=CHAIN_ID,
-            validators=self.cluster.validators,
-            parameters=self.cluster.parameters,
-            sign=self.sign,
-            verify=stub_verify,
-            tip=tip,
-            journal=list(self.journal),
-        )
-        self.step(Start(self.cluster.clock_ms))
-        self.tell_waiting()
+        self._end_process()
+        self.disk.open()
+        tip = self._tip()
+        self.order = OrderChecker(tip.height)
+        self.chores.start()
+        self.cluster.note(self, "starts")
+        try:
+            self.replica = Replica(
+                member=self.member,
+                chain_id=CHAIN_ID,
+                validators=self.cluster.validators,
+                parameters=self.cluster.parameters,
+                sign=self.sign,
+                verify=stub_verify,
+                tip=tip,
+                journal=list(self.disk.journal),
+            )
+        except (ConsensusError, LedgerError) as error:
+            raise Violation(f"member {self.member} does not start with its own journal: {error}") from error
+        self.step(self._start_event())
+        self.chores.tell_waiting()
+        if self.tamper and self.tamper.noises:
+            self.later(BEAT_MS, self._make_noise)
+
+    def _start_event(self) -> Start:
+        return Start(self.clock_ms)
+
+    def _tip(self) -> Tip:
+        block = self.disk.blocks.get(self.disk.sealed_height)
+        if block is None:
+            return GENESIS
+        batches = [self.disk.blocks[height].batch for height in range(1, block.header.height + 1)]
+        turns = tuple(Turn(batch.view, batch.proposer, batch.since) for batch in batches)
+        return Tip(block.header.height, block.header.hash, block.header.time_ms, block.seal, turns)
 
     def crash(self) -> None:
-        """The process ends: queued actions, timers and memory are gone; the disk stays, but for blocks not synced."""
-        self.life += 1
-        self.replica = None
-        for _ in range(self.cluster.prng.below(self.cluster.plan.window + 1)):
-            self.blocks.pop(max(self.blocks, default=0), None)  # not synced yet: the journal must make up for it
-        if self.member in self.cluster.plan.forgetful:
-            self.journal = []
-            if self.cluster.prng.chance(300):
-                self.blocks = {}
+        """The process ends: queued actions, timers and memory are gone; the disk keeps what was flushed, and luck."""
+        if self.replica is None:
+            return
+        self.cluster.note(self, "crashes")
+        self._end_process()
+        plan = self.cluster.plan
+        for record in self.disk.tear(self.chance):
+            self.votes.on_durable(record)
+        self.disk.lose_blocks(self.chance.below(plan.window + 1))
+        if self.member in plan.forgetful:
+            self.disk.lose_journal(blocks_too=self.chance.chance(300))
+            self.cluster.note(self, "lost its journal")
+        if self.member in plan.restored and (which := self.disk.restore(self.chance)):
+            self.cluster.note(self, f"gets an older {which} back")
 
-    def executed(self) -> set[bytes]:
-        """Every transaction that the blocks on disk have run."""
-        return {each for block in self.blocks.values() for each in block.fresh}
+    def restart(self) -> None:
+        """Start again, unless it runs."""
+        if self.replica is None:
+            self.start()
+
+    def _end_process(self) -> None:
+        self.life += 1
+        self.replica, self.halted, self.frozen = None, "", False
+        self.timers, self._pending, self._overdue = {}, deque(), []
+        self._flushing, self._performing, self._wants_rewrite, self._thinking = 0, False, False, False
+        self._inbox, self._inbox_of = deque(), {}
+        self._doomed = self._doomed_flush = None
+
+    def doom(self, actions: int, down_ms: int) -> None:
+        """Crash right before the so many-th action from now on."""
+        self._doomed = (actions, down_ms)
+
+    def doom_flush(self, down_ms: int) -> None:
+        """The next flush fails: a flush is never retried, so the process ends."""
+        self._doomed_flush = down_ms
+
+    def _die_for(self, down_ms: int) -> None:
+        self.crash()
+        if not self.cluster.links.healed:
+            self.cluster.at(min(self.cluster.now + down_ms, self.cluster.plan.heal_ms), self.restart)
+        else:
+            self.cluster.at(self.cluster.now + 1, self.restart)
+
+    # ── slowness ──────────────────────────────────────────────────────────────────────────────────
+
+    def later(self, delay_ms: int, act: Callable[..., None], *arguments: Any) -> None:
+        """Act after a while, if this process still lives; if it is frozen then, when it goes on."""
+        self.cluster.at(self.cluster.now + delay_ms, self._when_awake, self.life, act, arguments)
+
+    def _when_awake(self, life: int, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if life != self.life:
+            return
+        if self.frozen:
+            self._overdue.append((act, arguments))
+        else:
+            act(*arguments)
+
+    def freeze(self) -> None:
+        """Stopped, as by SIGSTOP."""
+        if self.replica is not None and not self.frozen:
+            self.frozen = True
+            self.cluster.note(self, "is frozen")
+
+    def thaw(self) -> None:
+        """Goes on: every timer that ran out meanwhile, then every message that was not dropped, at once."""
+        if not self.frozen:
+            return
+        self.frozen = False
+        self.cluster.note(self, "goes on")
+        overdue, self._overdue = self._overdue, []
+        life = self.life
+        for act, arguments in overdue:
+            if life == self.life:
+                act(*arguments)
+        if life == self.life and not self._thinking:
+            self._empty_inbox()
+
+    def recover(self) -> None:
+        """Quick again, processor and disk."""
+        self.thought_ms, self.flush_ms = 0, None
+
+    def set_clock(self) -> None:
+        """The clock is set right, as far as this member's clock ever is."""
+        self.skew_ms = self.base_skew_ms
+
+    def receive(self, sender: int, data: bytes) -> None:
+        """A message comes over a link."""
+        if self.replica is None:
+            return
+        if not self.frozen and not self.thought_ms and not self._inbox:
+            self._hear(data)
+        elif self._inbox_of.get(sender, 0) < INBOX_PER_MEMBER_MAX:
+            self._inbox_of[sender] = self._inbox_of.get(sender, 0) + 1
+            self._inbox.append((sender, data))
+            self._think()
+
+    def _hear(self, data: bytes) -> None:
+        if self.tamper:
+            self.tamper.hear(data)
+        self.step(Received(data, self.clock_ms))
+
+    def _think(self) -> None:
+        if not self._thinking and not self.frozen:
+            self._thinking = True
+            self.later(self.thought_ms, self._thought)
+
+    def _thought(self) -> None:
+        self._thinking = False
+        if not self.thought_ms:
+            self._empty_inbox()
+        elif self._inbox:
+            self._take_one()
+            if self._inbox:
+                self._think()
+
+    def _empty_inbox(self) -> None:
+        life = self.life
+        while self._inbox and life == self.life:
+            self._take_one()
+
+    def _take_one(self) -> None:
+        sender, data = self._inbox.popleft()
+        self._inbox_of[sender] -= 1
+        self._hear(data)
 
     # ── the driver ────────────────────────────────────────────────────────────────────────────────
 
-    def later(self, delay_ms: int, act: Callable[[], None]) -> None:
-        """Act after a while, if this process still lives."""
-        life = self.life
-        self.cluster.at(self.cluster.now + delay_ms, lambda: act() if life == self.life else None)
-
     def step(self, event: Event) -> None:
-        """Hand an event to the replica and queue what it asks for; the disk holds up what comes after a Persist."""
+        """Hand an event to the replica, queue what it asks for, and perform what need not wait."""
         if self.replica is None:
             return
-        for action in self.replica.step(event):
-            self.cluster.trace(self.member, action)
-            if isinstance(action, Persist):
-                self.free_at = max(self.free_at, self.cluster.now) + self.cluster.prng.between(0, 4)
-            self.later(max(0, self.free_at - self.cluster.now), lambda action=action: self.perform(action))  # type: ignore[misc]
+        if self.cluster.watch:
+            self.cluster.watch.on_event(self.cluster.now, self.member, event)
+        try:
+            actions = self.replica.step(event)
+        except Exception as error:
+            told = traceback.format_exc(limit=-4)
+            raise Violation(f"member {self.member}: {type(error).__name__} left step: {error}\n{told}") from error
+        self._judge_memory()
+        for action in actions:
+            self.cluster.trace(self.number, action)
+            if isinstance(action, SetTimer | CancelTimer):
+                self.timers.pop(action.name, None)  # as the node's driver does: what fired meanwhile is stale
+        self._pending.extend(actions)
+        self._pump()
 
-    def perform(self, action: Action) -> None:
+    def _judge_memory(self) -> None:
+        assert self.replica is not None
+        core = self.replica._core  # noqa: SLF001 - a judge may look
+        self._steps += 1
+        look = excess if self._steps % DEEP_LOOK_EVENTS else deep_excess
+        if found := look(core, self.cluster.plan.members, self.cluster.plan.window):
+            raise Violation(f"member {self.member} remembers too much: {found}")
+
+    def _pump(self) -> None:
+        """Perform what is due, up to the next Persist; then flush everything that is written by now."""
+        if self._performing or self._flushing:
+            return
+        self._performing, life = True, self.life
+        while self._pending and not self._flushing:
+            if isinstance(self._pending[0], Persist):
+                self._begin_flush()
+            else:
+                self._perform(self._pending.popleft())
+            if life != self.life:
+                return
+        self._performing = False
+        if self._wants_rewrite and self.replica and not self._pending:
+            self._wants_rewrite = False
+            self.disk.rewrite(self.replica.journal_snapshot())
+            if self.chance.chance(BACKUP_PERMILLE):
+                self.disk.back_up()
+
+    def _begin_flush(self) -> None:
+        self.disk.written += [action.record for action in self._pending if isinstance(action, Persist)]
+        if self._doomed_flush is not None:
+            self._die_for(self._doomed_flush)
+            return
+        self._flushing = len(self._pending)
+        flush_ms = self.flush_ms if self.flush_ms is not None else max(0, self.chance.below(8) - 4)
+        if flush_ms:
+            self.later(flush_ms, self._flushed)
+        else:
+            self._performing = False
+            self._flushed()
+
+    def _flushed(self) -> None:
+        """Everything written is durable: what waited for it may happen."""
+        for record in self.disk.flush():
+            self.votes.on_durable(record)
+        due, self._flushing, life = self._flushing, 0, self.life
+        self._performing = True
+        for _ in range(due):
+            self._perform(self._pending.popleft())
+            if life != self.life:
+                return
+        self._performing = False
+        self._pump()
+
+    def _perform(self, action: Action) -> None:
         """Do one thing that the replica asked for."""
+        if self._doomed:
+            left, down_ms = self._doomed
+            self._doomed = (left - 1, down_ms)
+            if left <= 1:
+                self._die_for(down_ms)
+                return
+        if self.cluster.watch:
+            self.cluster.watch.on_action(self.cluster.now, self.member, action)
         match action:
-            case Persist(record):
-                self.journal.append(record)
-                self.votes.on_durable(record)
+            case Persist():
+                pass
             case Send(receiver, data):
-                self.send([receiver], data)
+                self._send([receiver], data)
             case Broadcast(data):
-                self.send([each for each in range(self.cluster.plan.members) if each != self.member], data)
+                self._send(self.cluster.others[self.member], data)
             case SetTimer(name, after_ms):
-                self.set_timer(name, after_ms)
+                self._set_timer(name, after_ms)
             case CancelTimer(name):
                 self.timers.pop(name, None)
-            case RequestBatch():
-                self.wanted = action
-                self.offer_batch()
-            case CancelBatch():
-                self.wanted = None
-            case FetchBodies(batch, sources):
-                self.later(1, lambda: self.fetch_bodies(batch, sources))
-            case Deliver(height, batch, digest):
-                self.deliver(height, batch, digest)
-            case Sealed(height, header_hash, seal):
-                self.seal(height, header_hash, seal)
-            case Fetch(member, first, last):
-                self.fetch(member, first, last)
             case Halt(diagnosis):
                 self.halted = diagnosis
             case Evidence(kind, member):
-                self.cluster.evidence.append((self.member, kind, member))
+                self.cluster.on_evidence(self.member, kind, member)
+            case _:
+                self.chores.perform(action)
 
-    def send(self, receivers: list[int], data: bytes) -> None:
+    def rewrite_soon(self) -> None:
+        """Rewrite the journal as soon as nothing is on its way to it."""
+        self._wants_rewrite = True
+
+    def _send(self, receivers: list[int], data: bytes) -> None:
         """Into the network, bent first if this member is Byzantine."""
+        if self.judged:
+            self.votes.on_sent(data)
         if self.tamper is None:
-            if self.member not in self.cluster.plan.forgetful:
-                self.votes.on_sent(data)
-            outgoing = [(receiver, data) for receiver in receivers]
-        else:
-            outgoing = self.tamper.bend(receivers, data)
-        for receiver, message in outgoing:
-            self.cluster.transmit(self.member, receiver, message)
-
-    def set_timer(self, name: str, after_ms: int) -> None:
-        """Run a timer; a later one of that name replaces it."""
-        token = self.timers[name] = self.cluster.ticket()
-
-        def fire() -> None:
-            if self.timers.get(name) == token:
-                del self.timers[name]
-                self.step(TimerFired(name, self.cluster.clock_ms))
-
-        self.later(after_ms, fire)
-
-    def learn(self, hashes: Sequence[bytes]) -> None:
-        """Transactions arrive: from a client, by gossip, or fetched."""
-        done = self.executed()
-        for each in hashes:
-            self.bodies.add(each)
-            if each not in done:
-                self.pool[each] = None
-                self.overlooked.arrived([each])
-        self.tell_waiting()
-
-    def tell_waiting(self) -> None:
-        """The pool became empty, or not."""
-        if self.replica is not None and bool(self.pool) != self.told_waiting:
-            self.told_waiting = bool(self.pool)
-            self.step(RequestsWaiting(self.told_waiting, self.cluster.clock_ms))
-        self.offer_batch()
-
-    def offer_batch(self) -> None:
-        """Answer a RequestBatch when there is something to propose."""
-        if self.wanted and self.pool:
-            wanted, self.wanted = self.wanted, None
-            clock = self.cluster.clock_ms
-            hashes = tuple(self.pool)[: 3 * self.cluster.parameters.block_transactions_max]
-            self.later(
-                1, lambda: self.step(BatchReady(wanted.height, wanted.view, hashes, clock, self.cluster.clock_ms))
-            )
-
-    def fetch_bodies(self, batch: Batch, sources: tuple[int, ...]) -> None:
-        """Have every body here, or ask again a little later."""
-        for source in sources:
-            node = self.cluster.nodes[source]
-            if self.cluster.linked(self.member, source) and node.replica is not None:
-                self.bodies.update(each for each in batch.hashes if each in node.bodies)
-        if all(each in self.bodies for each in batch.hashes):
-            self.step(BodiesReady(batch.digest, self.cluster.clock_ms))
-        else:
-            self.later(BODIES_RETRY_MS, lambda: self.fetch_bodies(batch, sources))
-
-    def deliver(self, height: int, batch: Batch, digest: bytes) -> None:
-        """Store, execute in order, answer with the header."""
-        self.order.on_delivered(batch, height, digest)
-        if self.tamper is None:
-            self.cluster.agreement.on_delivered(self.member, height, digest)
-        self.executing_free_at = max(self.executing_free_at, self.cluster.now) + self.cluster.prng.between(0, 10)
-        self.later(self.executing_free_at - self.cluster.now, lambda: self.execute(height, batch))
-        had_room = len(batch.hashes) < self.cluster.parameters.block_transactions_max
-        if self.overlooked.delivered(batch, had_room=had_room, waits=self.waits):
-            self.step(RequestPassedOver(self.cluster.clock_ms))
-
-    def waits(self, transaction: bytes) -> bool:
-        """Whether it is in the pool, and in no proposal."""
-        proposed = self.replica.in_flight.values() if self.replica else ()
-        return transaction in self.pool and not any(transaction in hashes for hashes in proposed)
-
-    def execute(self, height: int, batch: Batch) -> None:
-        """Run a batch on top of its parent."""
-        parent = self.blocks.get(height - 1)
-        parent_hash, parent_time = (
-            (parent.header.hash, parent.header.time_ms) if parent else (GENESIS.header_hash, GENESIS.time_ms)
-        )
-        header, fresh = execute(parent_hash, parent_time, batch, self.executed())
-        self.blocks[height] = StoredBlock(header, batch, fresh, None)
-        for each in batch.hashes:
-            self.pool.pop(each, None)
-        self.step(Executed(height, header.hash, self.cluster.clock_ms))
-        self.tell_waiting()
-
-    def seal(self, height: int, header_hash: bytes, seal: Seal) -> None:
-        """The block is final for the world; now and then the journal is rewritten."""
-        block = self.blocks.get(height)
-        self.order.on_sealed(height, block.header if block else None, header_hash)
-        if self.tamper is None:
-            self.cluster.agreement.on_sealed(self.member, height, header_hash)
-        assert block is not None
-        self.blocks[height] = msgspec.structs.replace(block, seal=seal)
-        if (
-            self.replica
-            and self.replica.sealed_height == height
-            and self.idle
-            and self.cluster.prng.chance(self.cluster.plan.snapshot_permille)
-        ):
-            self.journal = self.replica.journal_snapshot()
-
-    @property
-    def idle(self) -> bool:
-        """Whether every record that the replica asked to persist is on the disk."""
-        return self.free_at <= self.cluster.now
-
-    def fetch(self, member: int, first: int, last: int) -> None:
-        """Ask a member for its sealed blocks."""
-        node = self.cluster.nodes[member]
-        blocks = [block for height in range(first, last + 1) if (block := node.blocks.get(height)) and block.seal]
-        delay = self.cluster.prng.between(2, 40)
-        if not blocks or node.replica is None or not self.cluster.linked(self.member, member):
-            self.later(delay, lambda: self.step(FetchFailed(member, self.cluster.clock_ms)))
+            self.cluster.transmit(self, receivers, data)
             return
-        for block in blocks:
-            self.later(delay, lambda block=block: self.take(block))  # type: ignore[misc]
+        for receiver, message, late_ms in self.tamper.bend(receivers, data):
+            self.cluster.transmit(self, [receiver], message, late_ms)
 
-    def take(self, block: StoredBlock) -> None:
-        """A fetched block, with its bodies."""
-        self.bodies.update(block.batch.hashes)
-        assert block.seal is not None
-        self.step(BlockFetched(block.header, block.batch, block.seal, self.cluster.clock_ms))
+    def _make_noise(self) -> None:
+        assert self.tamper
+        for data in self.tamper.noise():
+            self.cluster.transmit(self, self.cluster.others[self.member], data)
+        self.later(BEAT_MS, self._make_noise)
+
+    def _set_timer(self, name: str, after_ms: int) -> None:
+        token = self.timers[name] = self.cluster.ticket()
+        self.later(after_ms, self._fire, name, token)
+
+    def _fire(self, name: str, token: int) -> None:
+        if self.timers.get(name) == token:
+            del self.timers[name]
+            self.step(TimerFired(name, self.clock_ms))
+
+
+def start_token(seed: int, number: int, life: int) -> bytes:
+    """Sixteen bytes that no other start of any process has."""
+    return hashlib.sha256(b"%d start %d %d" % (seed, number, life)).digest()[:16]

@@ -1,14 +1,12 @@
-"""What goes wrong in a simulated run: sizes, faults and attackers, frozen; and the swarm that draws them from a seed.
+"""One run, as data: who takes part, who is faulty, what goes wrong and when. Frozen, and written as JSON.
 
-Knows no replica: `cluster` plays a plan, `byzantine` bends messages.
+A plan says everything that a run depends on but the protocol itself, so a failing one is kept as it is, whatever
+becomes of the generator that drew it (`swarm`). Knows no replica: `cluster` plays it.
 """
 
 from __future__ import annotations
 
 import msgspec
-
-from consensus.simulation.byzantine import BEHAVIOURS
-from consensus.simulation.prng import Prng
 
 
 class NetworkFaults(msgspec.Struct, frozen=True):
@@ -21,52 +19,55 @@ class NetworkFaults(msgspec.Struct, frozen=True):
     slow_permille: int = 0  # of messages that take up to ten times as long
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """One run: who, what goes wrong until `heal_ms`, and how long it may take to finish after that."""
+class Disturbance(msgspec.Struct, frozen=True):
+    """One thing that goes wrong for a while; what, and what `amount` means, is told in `disturbances`."""
+
+    at_ms: int
+    kind: str
+    members: tuple[int, ...] = ()
+    for_ms: int = 0
+    amount: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run. Faults end at `heal_ms`, members that are faulty stay so; then it has `finish_ms` to commit everything.
+
+    Faulty members, together at most t of power: `byzantine` lie (member, the name of the behaviour), `twins` run as two
+    processes with one key, `forgetful` lose their journal at every crash, `restored` get an older copy of journal or
+    store back, `skewed` (member, milliseconds) have a wrong clock to the end.
+    """
 
     seed: int
     members: int = 4
     powers: tuple[int, ...] = ()
-    byzantine: tuple[tuple[int, str], ...] = ()  # (member, the name of its behaviour)
-    forgetful: tuple[int, ...] = ()  # members whose crashes take the journal along; they count as faulty as well
+    byzantine: tuple[tuple[int, str], ...] = ()
+    collude: bool = False  # Byzantine members sign with each other's keys
+    twins: tuple[int, ...] = ()
+    forgetful: tuple[int, ...] = ()
+    restored: tuple[int, ...] = ()
+    skewed: tuple[tuple[int, int], ...] = ()
     network: NetworkFaults = NetworkFaults()
-    crashes: int = 0
-    partitions: int = 0
-    transactions: int = 20
+    disturbances: tuple[Disturbance, ...] = ()
+    crashes: int = 0  # short for so many crashes at times drawn from the seed
+    partitions: int = 0  # short for so many symmetric partitions
+    transactions: int = 20  # submitted all the time until `heal_ms`
     window: int = 4
+    request_timeout_ms: int = 1000
+    timeout_max_ms: int = 8000
     heal_ms: int = 10_000
     finish_ms: int = 90_000
     snapshot_permille: int = 200  # how often a node rewrites its journal, a sealed block
 
+    def encode(self) -> str:
+        """As a line of JSON; what stands at its default is left out."""
+        shown = {
+            field.encode_name: getattr(self, field.name)
+            for field in msgspec.structs.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return msgspec.json.encode(shown).decode()
 
-def swarm(seed: int) -> Plan:
-    """A plan drawn from a seed: every run has its own mix of size, faults and attackers."""
-    prng = Prng(seed ^ 0x5EED)
-    members = (4, 4, 4, 7, 10)[prng.below(5)]
-    powers = tuple(prng.between(1, 5) for _ in range(members)) if prng.chance(200) else (1,) * members
-    budget, byzantine = (sum(powers) - 1) // 3, []
-    if prng.chance(600):
-        for member in range(members):
-            if powers[member] <= budget and prng.chance(500):
-                budget -= powers[member]
-                byzantine.append((member, BEHAVIOURS[prng.below(len(BEHAVIOURS))]))
-    luck = Prng(seed ^ 0x1057)  # apart, so that older seeds keep their plans
-    forgetful = tuple(member for member, _ in byzantine if luck.chance(150))
-    network = NetworkFaults(
-        loss_permille=(0, 0, 20, 100, 300)[prng.below(5)],
-        duplicate_permille=(0, 50, 500)[prng.below(3)],
-        delay_max_ms=(5, 20, 100, 400)[prng.below(4)],
-        slow_permille=(0, 0, 50)[prng.below(3)],
-    )
-    return Plan(
-        seed=seed,
-        members=members,
-        powers=powers,
-        byzantine=tuple(each for each in byzantine if each[0] not in forgetful),
-        forgetful=forgetful,
-        network=network,
-        crashes=(0, 0, 3, 10)[prng.below(4)],
-        partitions=(0, 0, 2, 6)[prng.below(4)],
-        transactions=prng.between(5, 30),
-        window=(1, 2, 4, 8)[prng.below(4)],
-    )
+    @staticmethod
+    def decode(line: str) -> Plan:
+        """From a line of JSON. Raises `msgspec.ValidationError`."""
+        return msgspec.json.decode(line, type=Plan)
