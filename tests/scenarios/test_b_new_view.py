@@ -94,7 +94,7 @@ def open_view_change(signed):
 
 
 def test_21_the_valid_twin_is_taken(make_stage):
-    """The same with an honest VIEW-CHANGE of member 0, that prepared nothing: with it three have left, view 1 starts."""
+    """The same with an honest VIEW-CHANGE of member 0, which prepared nothing: three have left, view 1 starts."""
     stage = make_stage(byzantine={0})
     stage.submit("a")
     stage.settle()
