@@ -12,6 +12,7 @@ from consensus.core import Core
 from consensus.slot import Slot, Votes
 
 BUFFERED_WINDOWS = 2  # votes: up to 2W above the seal
+PROPOSED_AGAIN_WINDOWS = 1  # what a NEW-VIEW proposes again may lie far above a laggard (P4.7)
 JOURNAL_WINDOWS = 2  # records: down to 2W below it
 FETCHED_BLOCKS = 64  # delivered, and executed one after the other, when a laggard catches up (P7.4)
 VIEWS = 4  # the current one, two ahead, and the one just left, whose COMMITs still count
@@ -54,7 +55,7 @@ def _sizes(core: Core, members: int, window: int) -> Iterator[tuple[str, int, in
     """(what, how many, cap)"""
     heights = BUFFERED_WINDOWS * window
     ahead = [height for height in core.slots if height > core.delivered_height]
-    yield "slots above what is delivered", len(ahead), heights
+    yield "slots above what is delivered", len(ahead), heights + PROPOSED_AGAIN_WINDOWS * window
     yield "slots", len(core.slots), heights + FETCHED_BLOCKS
     yield "checkpoints", len(core.checkpoints), heights
     yield "seals", len(core.seals), heights + FETCHED_BLOCKS

@@ -46,7 +46,10 @@ class Tamper:
 
     def bend(self, receivers: list[int], data: bytes) -> Outgoing:
         """What each receiver gets instead of `data`."""
-        envelope, body = open_envelope(data)
+        try:
+            envelope, body = open_envelope(data)
+        except MessageRefused:  # poisoned by its own lies, as peers handed them back
+            return [(receiver, data, 0) for receiver in receivers]
         self.liar.note(envelope, body, data)
         late_ms = self._late_ms if envelope.kind == PRE_PREPARE else 0
         if not self._bends:
