@@ -1,50 +1,186 @@
-"""When a member may trust its own journal. Knows no message; `safety` obeys the verdict.
+"""When a member may trust its own journal. Knows who answered what; `safety` obeys the verdict, `status` asks.
 
-A journal with an anchor has a past and a present, and a new member's is begun with one (`first_journal`). Without an
-anchor it was lost, and a member that lost what it signed could sign against itself, be it at genesis. So it listens
-first (P6.5): a quorum, itself counted, must report its seals; S is the highest of them. It may have voted up to a
-window above a seal of its own that lies up to a window above S, so it stays silent, VIEW-CHANGE included, until it
-holds a seal at S + 2W or above; and until it has entered every view that it is shown to have signed for.
+Every process begins with a question, a random token in its STATUS: what do you hold of mine? An answer counts if it
+echoes the token, so nobody passes off old words for it. A member whose journal is whole votes as soon as a quorum,
+itself counted, has answered (P6.6). One whose journal was lost, or is older than what it signed, is in doubt (P6.5):
+
+1. It *listens* until a quorum has told its reach; R is the lowest that covers a quorum. A seal that it once held lies
+   at R or below, its votes at most a window above that. It waits until it holds a seal at R + W.
+2. It *fences*: says that its VIEW-CHANGEs from before are void, and waits until a quorum has made that durable.
+3. Then it votes, above the fence's height and in no view below one that a member of that quorum may have entered.
 """
 
 from __future__ import annotations
 
-from consensus.core import Core
-from consensus.recovery import Anchor
+import msgspec
 
-WINDOWS_TO_WAIT = 2
+from consensus.core import Core, HeldViewChange
+from consensus.fences import is_void, note_fence
+from consensus.messages import Body, Envelope, Fence, Status, ViewChange
+from consensus.recognition import DIFFERENT, KNOWN, LOST, recognise
+from consensus.recovery import Anchor, Doubted, Left, Resumed
+from consensus.view_change import require_batches, require_view_change
 
 
-class Doubt:
-    """What was heard since a start without an anchor."""
+class Answer(msgspec.Struct, frozen=True):
+    """What a member said of itself when it was asked: how far it came, and the highest view it may have entered."""
 
-    def __init__(self, core: Core) -> None:
-        self._reports: dict[int, int] = {core.member: core.sealed_height}
-        self._view_floor = 0  # the highest view of a message that this member signed and does not remember
-        self._highest: int | None = None  # S, once a quorum has reported
+    reach: int
+    view: int
 
-    def report(self, member: int, sealed_height: int) -> None:
-        """A member's STATUS. Its first word counts: what was signed before this start lies within 2W of it."""
-        self._reports.setdefault(member, sealed_height)
 
-    def signed_before(self, view: int) -> None:
-        """Somebody handed over a message of this member, for that view, which it does not remember."""
-        self._view_floor = max(self._view_floor, view)
+class Past:
+    """What was heard about this member's past since its process began."""
 
-    def advance(self, core: Core) -> bool:
-        """Whether the doubt is over. Ending it is durable: from then on the journal has a past."""
-        if self._highest is None and self._power(core) >= core.committee.quorum:
-            self._highest = max(self._reports.values())
-        if self._highest is None or core.sealed_height < self._highest + WINDOWS_TO_WAIT * core.window:
-            return False
-        if core.entered_view < self._view_floor:
-            return False
-        core.persist(Anchor(core.sealed_height))
-        core.safety.floor = core.sealed_height
-        core.safety.doubtful = False
-        core.touch_all()
-        core.unrest = core.sealing_due = True
-        return True
+    def __init__(self) -> None:
+        self._token = 0  # of the present question; each question of a process has its own
+        self._answers: dict[int, Answer] = {}
+        self._fence: Fence | None = None  # what is being made durable by others
+
+    # ── what happens ──────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, core: Core, token: int) -> None:
+        """The process starts. With token 0 a member that trusts its journal asks nobody, as in a test without peers."""
+        self._token = token
+        if core.safety.doubtful:
+            self._ask(core, max(1, token))
+        elif token:
+            core.safety.listening = True
+            self._ask(core, token)
+
+    def hear(self, core: Core, body: Status) -> None:
+        """A STATUS that echoes the question. Who is in doubt itself cannot vouch for what a quorum did."""
+        if self._token and body.echo == self._token and not (body.forgetful and core.safety.doubtful):
+            entered = body.view - 1 if body.changing and body.view else body.view
+            self._answers.setdefault(body.sender, Answer(body.reach, entered))
+
+    def lose(self, core: Core, envelope: Envelope) -> None:
+        """A message of this member came back that its journal should show: it counts as lost from here on, durably."""
+        if not core.safety.doubtful:
+            core.persist(Doubted(envelope.kind, envelope.body))
+            core.safety.doubtful, core.safety.listening = True, False
+            self._fence = None
+            self._ask(core, self._token + 1)
+
+    def take_back(self, core: Core, envelope: Envelope, body: ViewChange) -> None:
+        """A promise that came back is kept: durable, as on the day when it was made. One behind the fence is void."""
+        if self._fence or body.view <= core.view or is_void(core, body):
+            return
+        digests = [certificate.digest for certificate in body.prepared]
+        require_batches(digests, [certificate.height for certificate in body.prepared], envelope.batches)
+        require_view_change(core.committee, core.window, body)
+        core.persist(Left(body.view, envelope))
+        core.safety.promise(body.view)
+        core.view_changes[core.member] = HeldViewChange(body, envelope)
+        core.unrest = True
+
+    # ── what follows ──────────────────────────────────────────────────────────────────────────────
+
+    def token_for(self, core: Core, member: int) -> int:
+        """What to ask that member: it has not answered, and its answer matters still."""
+        return self._token if core.safety.unsure and member not in self._answers else 0
+
+    def advance(self, core: Core) -> None:
+        """Go on to the next stage when enough was heard."""
+        if not core.safety.unsure or not self._has_quorum(core):
+            return
+        core.question = 0
+        if core.safety.listening:
+            core.safety.listening = False
+            core.safety.sealed_elsewhere = core.best_sealed_height
+            _wake(core)
+        elif self._fence:
+            self._resume(core, self._fence)
+        elif core.sealed_height >= self.target(core):
+            note_fence(core, core.member, Fence(max(core.view, self._agreed_view(core)), core.sealed_height))
+            self._fence = core.fences[core.member]
+            self._ask(core, self._token + 1)
+
+    def target(self, core: Core) -> int:
+        """The height whose seal ends the wait: a window above the reach that covers a quorum."""
+        return self._covering(core, {member: answer.reach for member, answer in self._answers.items()}) + core.window
+
+    def silence(self, core: Core) -> str:
+        """Why this member does not vote, for its operator; empty where it does."""
+        safety, committee = core.safety, core.committee
+        heard = f"members with power {self._power(core)} of {committee.quorum} have answered"
+        if safety.listening:
+            return f"just started, asking the others what they hold of its votes: {heard}"
+        if safety.doubtful and not self._has_quorum(core):
+            return f"its vote journal was lost or set back: {heard}; {_last_resort(core)}"
+        if safety.doubtful and self._fence:
+            return f"its vote journal was lost or set back, it is about to vote again: {heard}"
+        if safety.doubtful:
+            return (
+                f"its vote journal was lost or set back: it votes again when height {self.target(core)} is sealed, "
+                f"now {core.sealed_height}; {_last_resort(core)}"
+            )
+        if safety.silent:
+            return (
+                f"its block store ends at height {core.sealed_height}, but it voted up to {safety.floor} and above: "
+                "it votes again when it has fetched the blocks between from the others"
+            )
+        return ""
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _ask(self, core: Core, token: int) -> None:
+        self._token, self._answers = token, {}
+        core.question, core.asking_due = token, True
+
+    def _resume(self, core: Core, fence: Fence) -> None:
+        """The doubt is over, durably: from now on the journal has a past."""
+        view = max(fence.view, self._agreed_view(core))
+        core.persist(Resumed(view, fence), Anchor(fence.height))
+        core.safety.floor, core.safety.view_floor = fence.height, view
+        core.safety.doubtful, self._fence = False, None
+        _wake(core)
+
+    def _agreed_view(self, core: Core) -> int:
+        return self._covering(core, {member: answer.view for member, answer in self._answers.items()})
+
+    @staticmethod
+    def _covering(core: Core, values: dict[int, int]) -> int:
+        """The lowest value that a quorum's do not exceed: a quorum is heard, but no liar's word is needed for it.
+
+        This member is one of them and has nothing to say: the correct one that every other quorum meets is another.
+        """
+        power = core.committee.powers[core.member]
+        if power >= core.committee.quorum:
+            return 0
+        for value, member in sorted((value, member) for member, value in values.items()):
+            power += core.committee.powers[member]
+            if power >= core.committee.quorum:
+                return value
+        raise AssertionError("asked before a quorum had answered")
 
     def _power(self, core: Core) -> int:
-        return sum(core.committee.powers[member] for member in self._reports)
+        return sum(core.committee.powers[member] for member in {*self._answers, core.member})
+
+    def _has_quorum(self, core: Core) -> bool:
+        return self._power(core) >= core.committee.quorum
+
+
+def on_own(core: Core, past: Past, envelope: Envelope, body: Body) -> None:
+    """A message of this member came back. Mostly an echo; else a past that was lost, or a second signer (P6.6)."""
+    verdict = recognise(core.journal, core.fences.get(core.member), envelope, body)
+    if verdict == KNOWN or (verdict == LOST and core.safety.doubtful and not isinstance(body, ViewChange)):
+        return
+    core.require_signature(envelope, core.member)
+    if verdict == DIFFERENT:
+        core.halt(f"another process signs with this member's key: a {envelope.kind} differs from ours")
+        return
+    past.lose(core, envelope)
+    if isinstance(body, ViewChange):
+        past.take_back(core, envelope, body)
+
+
+def _wake(core: Core) -> None:
+    """It may vote: every rule looks again at what was heard meanwhile."""
+    core.touch_all()
+    core.unrest = core.sealing_due = True
+
+
+def _last_resort(core: Core) -> str:
+    spare = core.committee.total - core.committee.quorum
+    return f"if members with more power than {spare} lost theirs, nobody will: then operators must decide"

@@ -12,7 +12,7 @@ import msgspec
 from consensus.actions import Action, Broadcast, Evidence, Halt, Persist, Send
 from consensus.committee import Committee, Sign
 from consensus.errors import MessageRefused
-from consensus.messages import Envelope, Status, Suspect, ViewChange
+from consensus.messages import Envelope, Fence, Status, Suspect, ViewChange
 from consensus.pace import Pace
 from consensus.recovery import Halted, Journal, Record
 from consensus.safety import Permit, Safety
@@ -33,15 +33,24 @@ class HeldViewChange(msgspec.Struct, frozen=True):
 
 
 class Peer:
-    """What one member last reported of itself."""
+    """What one member last reported of itself, and what it was sent since this replica's last STATUS tick."""
 
-    __slots__ = ("answered", "sealed_height", "status", "view")
+    __slots__ = ("answered", "asked", "corrected", "envelope", "number", "questions", "sealed_height", "status", "view")
 
     def __init__(self) -> None:
         self.view = 0
         self.sealed_height = 0
+        self.number = 0  # of the latest STATUS: older ones, replayed, change nothing
         self.status: Status | None = None
-        self.answered = False  # since this replica's last STATUS tick: one answer a tick, whoever asks how often
+        self.envelope: Envelope | None = None  # of that STATUS
+        self.rest()
+
+    def rest(self) -> None:
+        """Another tick: one answer a tick, whoever asks how often."""
+        self.answered = False
+        self.asked = False  # what it holds of this member
+        self.corrected = False  # it counts its STATUSes from a clock that was set back
+        self.questions = 0  # how often it asked anew
 
 
 class Core:
@@ -96,6 +105,12 @@ class Core:
         self.sealing_due = True
         # status and catching up
         self.peers = tuple(Peer() for _ in range(committee.size))
+        self.status_number = 0  # of this member's last STATUS
+        # this member's past, and that of others
+        self.question = 0  # what the next STATUS asks everybody, 0 for nothing
+        self.asking_due = False
+        self.asking_pause_ms = 0
+        self.fences: dict[int, Fence] = {}
         # liveness
         self.pace = Pace(member, parameters)
         self.timer: tuple[int, ...] | None = None  # what the running progress timer waits for

@@ -12,9 +12,14 @@ from ledger.types import Batch, Header, Seal
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The first event of a replica's life, exactly once: it takes up what its journal holds."""
+    """The first event of a replica's life, exactly once: it takes up what its journal holds.
+
+    `token`, from 1 to 2**62, is drawn at random for each start: what peers answer counts only if it echoes the token,
+    and nothing is signed before a quorum did (P6.6). 0 asks nobody, for a replica that is played without its peers.
+    """
 
     now_ms: int
+    token: int = 0
 
 
 class Received(msgspec.Struct, frozen=True):

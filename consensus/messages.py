@@ -21,8 +21,10 @@ MESSAGE_BYTES_MAX = 32 << 20
 WINDOW_MAX = 256
 MEMBERS_MAX = 1024
 VIEW_MAX = HEIGHT_MAX
+TOKEN_MAX = (1 << 63) - 1
 
 View = Annotated[int, Meta(ge=0, le=VIEW_MAX)]
+Token = Annotated[int, Meta(ge=0, le=TOKEN_MAX)]
 Signatures = Annotated[tuple[SealSignature, ...], Meta(max_length=MEMBERS_MAX)]
 
 PRE_PREPARE: Final = "pre-prepare"
@@ -108,13 +110,26 @@ class NewView(Struct, frozen=True):
     view_changes: Annotated[tuple[SignedViewChange, ...], Meta(max_length=MEMBERS_MAX)]
 
 
+class Fence(Struct, frozen=True):
+    """A member's word about its own past: its VIEW-CHANGEs for views above `view` with a seal below `height` are void.
+
+    It signed them, if at all, before it lost its journal, and does not keep what they promise (P6.5).
+    """
+
+    view: View
+    height: Height
+
+
 class Status(Struct, frozen=True):
     """The body of STATUS: where I stand, so that peers send what I lack. Not a vote: it may say something new any time.
 
     `height` is the last one delivered, `seal` that of the last sealed one (None at genesis). `progress` says of each
     height after `height` how far it came in `view`: 0 nothing, 1 proposal, 2 prepared, 3 final here in whatever view.
-    `final` hands a laggard what is final above its height. `forgetful`: my journal may have lost something, tell me
-    what I once signed.
+    `final` hands a laggard what is final above its height. `forgetful`: my journal lost something.
+
+    `number` rises with every STATUS of this member: a lower one is old (0: not counted). `token` asks what the others
+    hold of mine, `echo` is the token of the member that this one answers (0: none). `reach` is the highest height that
+    I sealed or signed a CHECKPOINT at; `fence` stands for good once it was said.
     """
 
     epoch: Count
@@ -126,6 +141,11 @@ class Status(Struct, frozen=True):
     progress: Annotated[tuple[Annotated[int, Meta(ge=0, le=3)], ...], Meta(max_length=2 * WINDOW_MAX)]
     final: Annotated[tuple[CommitCertificate, ...], Meta(max_length=WINDOW_MAX)]
     forgetful: bool
+    number: Count = 0
+    token: Token = 0
+    echo: Token = 0
+    reach: Height = 0
+    fence: Fence | None = None
 
 
 Body = Vote | Checkpoint | Suspect | ViewChange | NewView | Status

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from consensus.errors import JournalDamaged
-from consensus.messages import CommitCertificate, Envelope, Kind, PreparedCertificate, View, Vote
+from consensus.messages import COMMIT, CommitCertificate, Envelope, Fence, Kind, PreparedCertificate, View, Vote
 from ledger import codec
 from ledger.errors import CodecError
-from ledger.types import Batch, Checkpoint, Hash, Height, Signature, Struct
+from ledger.types import Batch, Checkpoint, Hash, Height, MemberIndex, Signature, Struct
 
 
 class Anchor(Struct, frozen=True, tag="anchor"):
@@ -77,7 +77,41 @@ class Halted(Struct, frozen=True, tag="halted"):
     diagnosis: str
 
 
-Record = Anchor | BatchHeld | Voted | Certified | CommitHeld | CheckpointSigned | Left | Entered | Halted
+class Doubted(Struct, frozen=True, tag="doubted"):
+    """A message of this member came back that its journal should hold and does not: from here on it counts as lost."""
+
+    kind: Kind
+    body: bytes
+
+
+class Resumed(Struct, frozen=True, tag="resumed"):
+    """The end of a doubt: this member votes again, above the fence and in no view below `view` (P6.5)."""
+
+    view: View
+    fence: Fence
+
+
+class Fenced(Struct, frozen=True, tag="fenced"):
+    """Another member's fence: it is kept for good."""
+
+    member: MemberIndex
+    fence: Fence
+
+
+Record = (
+    Anchor
+    | BatchHeld
+    | Voted
+    | Certified
+    | CommitHeld
+    | CheckpointSigned
+    | Left
+    | Entered
+    | Halted
+    | Doubted
+    | Resumed
+    | Fenced
+)
 Place = tuple[str, int, bytes]
 _ANY_RECORD: Any = Record
 
@@ -110,6 +144,10 @@ def _place(record: Record) -> Place:
             return ("entered", -1, b"")
         case Halted():
             return ("halted", -1, b"")
+        case Doubted() | Resumed():
+            return ("past", -1, b"")  # the later one counts
+        case Fenced(member):
+            return ("fenced", -1, member.to_bytes(2, "big"))
     return ("anchor", -1, b"")
 
 
@@ -119,6 +157,7 @@ class Journal:
     def __init__(self, records: list[Record]) -> None:
         self._held: dict[Place, Record] = {}
         self._base = 0  # nothing at or below is held any more
+        self._reach = 0  # the highest height that a CHECKPOINT was signed at
         for record in records:
             self.note(record)
 
@@ -126,11 +165,49 @@ class Journal:
         """Take in a record. False when the very same one is held already, so that nothing need be written."""
         if isinstance(record, Anchor):
             self._base = max(self._base, record.height)
+        elif isinstance(record, CheckpointSigned):
+            self._reach = max(self._reach, record.checkpoint.height)
         place = _place(record)
         if self._held.get(place) == record:
             return False
         self._held[place] = record
         return True
+
+    @property
+    def base(self) -> int:
+        """At and below this height the journal may have forgotten."""
+        return self._base
+
+    @property
+    def reach(self) -> int:
+        """The highest height that this member may have signed a CHECKPOINT at."""
+        return max(self._base, self._reach)
+
+    @property
+    def left(self) -> Left | None:
+        """The last VIEW-CHANGE that was signed."""
+        record = self._held.get(("left", -1, b""))
+        return record if isinstance(record, Left) else None
+
+    @property
+    def entered(self) -> Entered | None:
+        """The last NEW-VIEW that was entered."""
+        record = self._held.get(("entered", -1, b""))
+        return record if isinstance(record, Entered) else None
+
+    def voted(self, kind: str, height: int) -> tuple[int, bytes] | None:
+        """The view and digest of the last PRE-PREPARE, PREPARE or COMMIT signed at a height."""
+        match self._held.get(("prepared" if kind == COMMIT else kind, height, b"")):
+            case Voted(_, vote):
+                return vote.view, vote.digest
+            case Certified(certificate):
+                return certificate.view, certificate.digest
+        return None
+
+    def checkpoint_at(self, height: int) -> bytes | None:
+        """The header hash that a CHECKPOINT was signed over at a height."""
+        record = self._held.get(("checkpoint", height, b""))
+        return record.checkpoint.header_hash if isinstance(record, CheckpointSigned) else None
 
     def forget_through(self, height: int) -> None:
         """Drop what a seal at `height`, durable by now, makes obsolete."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consensus import catch_up, liveness, ordering, proposing, sealing, status, view_changing
+from consensus import amnesia, catch_up, liveness, ordering, proposing, reminding, sealing, status, view_changing
 from consensus.actions import Action, Halt
-from consensus.amnesia import Doubt
+from consensus.amnesia import Past
 from consensus.catch_up import CatchUp
 from consensus.committee import Committee, Sign, Verify
 from consensus.core import Core
@@ -40,14 +40,15 @@ from consensus.messages import (
     VIEW_CHANGE,
     Body,
     Envelope,
+    NewView,
     Status,
-    Vote,
+    open_body,
     open_envelope,
 )
 from consensus.recovery import read_record
 from consensus.restart import restore
 from consensus.standing import PeerView, Tip
-from ledger.types import Checkpoint, Parameters, ValidatorSet
+from ledger.types import Parameters, ValidatorSet
 
 EPOCH = 0  # membership changes come with epochs; every message is bound to this one already
 
@@ -86,7 +87,7 @@ class Replica:
         committee = Committee(chain_id, EPOCH, validators, verify)
         self._core = Core(member, committee, parameters, sign, tip, records)
         restore(self._core, records)
-        self._doubt = Doubt(self._core) if self._core.safety.doubtful else None
+        self._past = Past()
         self._catch_up = CatchUp()
         self._started = False
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -99,7 +100,7 @@ class Replica:
             BodiesReady: lambda event: ordering.on_bodies(self._core, event.digest, valid=True),
             BodiesRefused: lambda event: ordering.on_bodies(self._core, event.digest, valid=False),
             Executed: lambda event: sealing.on_executed(self._core, event.height, event.header_hash),
-            BlockFetched: lambda event: catch_up.on_block_fetched(self._core, self._catch_up, event),
+            BlockFetched: self._on_block_fetched,
             FetchFailed: self._on_fetch_failed,
         }
 
@@ -167,6 +168,11 @@ class Replica:
         return self._core.safety.silent
 
     @property
+    def silence(self) -> str:
+        """Why it may not vote at present, and what ends that, in words; empty where it may."""
+        return self._past.silence(self._core)
+
+    @property
     def halted(self) -> str:
         """Why it stopped for good, else empty."""
         return self._core.halted
@@ -185,42 +191,45 @@ class Replica:
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────
 
-    def _on_start(self, _: Start) -> None:
+    def _on_start(self, event: Start) -> None:
         if not self._started:
             self._started = True
             self._core.touch_all()
-            status.tick(self._core)
+            self._core.status_number = event.now_ms
+            self._past.begin(self._core, event.token)
+            status.begin(self._core)
 
     def _on_received(self, event: Received) -> None:
         envelope, body = open_envelope(event.data)
-        if body.sender == self._core.member and (envelope.kind != NEW_VIEW or self._doubt):
+        if body.sender == self._core.member:
             self._on_own(envelope, body)
         elif isinstance(body, Status):
-            status.on_status(self._core, envelope, body, self._doubt)
+            status.on_status(self._core, envelope, body, self._past)
         else:
             MESSAGES[envelope.kind](self._core, envelope, body)
 
     def _on_own(self, envelope: Envelope, body: Body) -> None:
-        """An echo is nothing. A vote that this member cannot have signed here means a second signer, or a lost past."""
-        safety = self._core.safety
-        differs = False
-        if isinstance(body, Vote):
-            differs = safety.signed_otherwise(envelope.kind, body)
-        elif isinstance(body, Checkpoint):
-            differs = safety.checkpoint_at(body.height) not in (None, body.header_hash)
-        if (differs or self._doubt) and not isinstance(body, Status):
-            self._core.require_member(body.epoch, body.sender)
-            self._core.require_signature(envelope, body.sender)
-            if self._doubt:
-                self._doubt.signed_before(0 if isinstance(body, Checkpoint) else body.view)
-            elif differs:
-                self._core.halt(f"another process signs with this member's key: a {envelope.kind} differs from ours")
-        raise MessageRefused("own")
+        """Mostly an echo. It may tell of a lost past or of a second signer; and a NEW-VIEW proves itself."""
+        self._core.require_member(body.epoch, body.sender)
+        if isinstance(body, Status):
+            status.on_own_status(self._core, envelope, body)
+        else:
+            amnesia.on_own(self._core, self._past, envelope, body)
+        if not isinstance(body, NewView) or self._core.halted:
+            raise MessageRefused("own")
+        view_changing.on_new_view(self._core, envelope, body)
+
+    def _on_block_fetched(self, event: BlockFetched) -> None:
+        catch_up.on_block_fetched(self._core, self._catch_up, event)
+        for words in reminding.words_in(self._core, self._core.member, event.seal):
+            amnesia.on_own(self._core, self._past, words, open_body(words.kind, words.body))
 
     def _on_timer(self, event: TimerFired) -> None:
         if event.name == status.STATUS_TIMER:
             status.tick(self._core)
             self._catch_up.tick(self._core)
+        elif event.name == status.ASK_TIMER:
+            status.ask_again(self._core)
         elif event.name == liveness.PROGRESS:
             liveness.on_timer(self._core)
 
@@ -237,15 +246,20 @@ class Replica:
     def _settle(self) -> None:
         """Let every rule conclude, until nothing is left: facts only ever grow, so this ends."""
         core = self._core
-        while not core.halted and (core.touched or core.sealing_due or core.unrest or self._doubt):
-            if self._doubt and self._doubt.advance(core):
-                self._doubt = None
+        self._past.advance(core)
+        while not core.halted and (core.touched or core.sealing_due or core.unrest):
             ordering.advance(core)
             sealing.advance(core)
             view_changing.advance(core)
-            if self._doubt and not (core.touched or core.sealing_due or core.unrest):
-                break
+            self._past.advance(core)
         if not core.halted:
             self._catch_up.advance(core)
             proposing.advance(core)
             liveness.advance(core)
+            self._ask()
+
+    def _ask(self) -> None:
+        core = self._core
+        due, core.asking_due = core.asking_due, False
+        if due and core.question:
+            status.ask(core)

@@ -11,10 +11,13 @@ from consensus.recovery import (
     Certified,
     CheckpointSigned,
     CommitHeld,
+    Doubted,
     Entered,
+    Fenced,
     Halted,
     Left,
     Record,
+    Resumed,
     Voted,
 )
 from consensus.slot import READY, Final, Proposal, Slot
@@ -28,6 +31,7 @@ def restore(core: Core, records: list[Record]) -> None:
     anchors = [record.height for record in records if isinstance(record, Anchor)]
     core.safety.floor = max(anchors, default=0)
     core.safety.doubtful = not anchors
+    _restore_doubt(core, records)
     _restore_view(core, records)
     for record in records:
         if isinstance(record, Halted):
@@ -36,6 +40,21 @@ def restore(core: Core, records: list[Record]) -> None:
             core.slot(record.batch.height).batches[record.digest] = record.batch
     for record in records:
         _restore_height(core, record)
+
+
+def _restore_doubt(core: Core, records: list[Record]) -> None:
+    """Whether the journal was found to have lost something, and what is void since it, or another one, did."""
+    for record in records:
+        match record:
+            case Doubted():
+                core.safety.doubtful = True
+            case Resumed(view, fence):
+                core.safety.doubtful = False
+                core.safety.view_floor = view
+                core.safety.floor = max(core.safety.floor, fence.height)
+                core.fences[core.member] = fence
+            case Fenced(member, fence):
+                core.fences[member] = fence
 
 
 def _restore_view(core: Core, records: list[Record]) -> None:

@@ -51,6 +51,9 @@ class Safety:
         self.sealed_height = 0
         self.floor = 0  # the journal proves a past up to here: no vote at or below
         self.doubtful = False  # the journal may have lost something: see `amnesia`
+        self.listening = False  # just started: what peers hold of this member was not heard yet
+        self.view_floor = 0  # what was promised before a journal was lost lies at or below: no vote in a view below
+        self.sealed_elsewhere = 0  # a peer showed a seal up to here when this member started: no vote at or below
         self._committee = committee
         self._member = member
         self._sign = sign
@@ -61,13 +64,19 @@ class Safety:
     # ── the questions ─────────────────────────────────────────────────────────────────────────────
 
     @property
+    def unsure(self) -> bool:
+        """The past is in doubt, or was not compared with what peers hold yet: then nothing is signed at all."""
+        return self.doubtful or self.listening
+
+    @property
     def silent(self) -> bool:
-        """No vote of any kind: the past is in doubt, or the store holds less than this member once sealed (P6.4)."""
-        return self.doubtful or self.sealed_height < self.floor
+        """No vote: unsure, or the store holds less than this member once sealed (P6.4)."""
+        return self.unsure or self.sealed_height < self.floor
 
     def may_vote_at(self, height: int) -> bool:
-        """Within the window above the sealed header that is held (P6.3)."""
-        return not self.silent and self.sealed_height < height <= self.sealed_height + self._window
+        """Within the window above the sealed header that is held (P6.3), and above what others had sealed (P6.7)."""
+        lowest = max(self.sealed_height, self.sealed_elsewhere)
+        return not self.silent and self.view >= self.view_floor and lowest < height <= self.sealed_height + self._window
 
     def propose(self, batch: Batch, digest: bytes) -> Permit | None:
         """PRE-PREPARE in the current view."""
@@ -102,8 +111,12 @@ class Safety:
         )
 
     def checkpoint(self, height: int, header_hash: bytes) -> Permit | None:
-        """CHECKPOINT: it has no view, so one header a height, for ever."""
-        if not self.may_vote_at(height):
+        """CHECKPOINT: it has no view, so one header a height, for ever.
+
+        It follows from the chain alone: a store behind its journal signs what it signed before, and so gets its seals
+        back, be it that everybody's stores lost them (P6.4).
+        """
+        if self.unsure or not self.sealed_height < height <= self.sealed_height + self._window:
             return None
         held = self._checkpoints.get(height)
         if held is None:
@@ -155,6 +168,10 @@ class Safety:
         """The view's NEW-VIEW holds, and is durable."""
         self.view, self.changing = view, False
 
+    def promise(self, view: int) -> None:
+        """A VIEW-CHANGE that this member signed came back, and is durable again."""
+        self.view, self.changing = view, True
+
     def seal(self, height: int) -> None:
         """The sealed height that is held moved up. Votes at and below it are history."""
         self.sealed_height = height
@@ -172,7 +189,7 @@ class Safety:
     def sent_checkpoint(self, height: int) -> Envelope | None:
         """The CHECKPOINT that this member signed at a height, also for the last W sealed ones."""
         held = self._checkpoints.get(height)
-        if held is None or self.silent:
+        if held is None or self.unsure:
             return None
         return Envelope(CHECKPOINT, held[0].encode(), held[1])
 
@@ -185,11 +202,6 @@ class Safety:
     def restore_checkpoint(self, checkpoint: Checkpoint, signature: bytes) -> None:
         """Take back a CHECKPOINT from the journal."""
         self._checkpoints[checkpoint.height] = (checkpoint, signature)
-
-    def signed_otherwise(self, kind: str, vote: Vote) -> bool:
-        """Whether this member signed another digest for exactly that kind, view and height."""
-        held = self._votes.get((kind, vote.height))
-        return held is not None and held[0].view == vote.view and held[0].digest != vote.digest
 
     def checkpoint_at(self, height: int) -> bytes | None:
         """The header hash that this member signed at a height."""

@@ -6,32 +6,27 @@ Whatever a lost connection lost is so sent again, and only to a peer that did no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import msgspec
 
 from consensus.actions import SetTimer
-from consensus.amnesia import Doubt
+from consensus.amnesia import Past
 from consensus.certificates import seal_holds
 from consensus.core import BUFFERED_WINDOWS, Core, Peer
 from consensus.errors import MessageRefused
-from consensus.messages import (
-    CHECKPOINT,
-    COMMIT,
-    PREPARE,
-    CommitCertificate,
-    Envelope,
-    Kind,
-    Status,
-    Vote,
-    open_envelope,
-)
+from consensus.fences import note_fence
+from consensus.messages import COMMIT, PREPARE, CommitCertificate, Envelope, Status, open_envelope
 from consensus.ordering import on_final
+from consensus.reminding import words_of
 from consensus.sealing import note_seal
 from consensus.slot import Slot
 from consensus.view_change import require_batches
-from ledger.types import Batch, Checkpoint
+from ledger.types import Batch
 
 STATUS_TIMER = "status"
 PERIOD_MS_MIN = 50
+ASK_TIMER = "ask"
+ASK_AGAIN_MS = 50
+QUESTIONS_A_TICK_MAX = 4
 FINAL_A_STATUS_MAX = 8
 NOTHING, PROPOSAL, PREPARED, FINAL = range(4)
 
@@ -44,16 +39,50 @@ def period_ms(core: Core) -> int:
 def tick(core: Core) -> None:
     """Say where this replica stands, and set the timer for the next time."""
     for peer in core.peers:
-        peer.answered = False
+        peer.rest()
     core.pen_rests = False
-    core.broadcast(own_status(core))
+    core.broadcast(own_status(core, token=core.question))
     core.out.append(SetTimer(STATUS_TIMER, period_ms(core)))
 
 
-def own_status(core: Core, final: tuple[CommitCertificate, ...] = (), batches: tuple[Batch, ...] = ()) -> Envelope:
-    """Where this replica stands, with what is final for one who lacks it."""
+def begin(core: Core) -> None:
+    """The process starts: the first STATUS puts its question, if it has one."""
+    tick(core)
+    if core.question:
+        core.asking_due = False
+        _ask_soon_again(core, ASK_AGAIN_MS)
+
+
+def ask(core: Core, after_ms: int = ASK_AGAIN_MS) -> None:
+    """Put a question to everybody at once, and soon again: links may just be coming up (P6.6)."""
+    core.broadcast(own_status(core, token=core.question))
+    _ask_soon_again(core, after_ms)
+
+
+def ask_again(core: Core) -> None:
+    """The timer of a question ran out: twice as long until the next time, until the STATUS ticks take over."""
+    if core.question:
+        ask(core, 2 * core.asking_pause_ms)
+
+
+def _ask_soon_again(core: Core, after_ms: int) -> None:
+    core.asking_pause_ms = after_ms
+    if after_ms < period_ms(core):
+        core.out.append(SetTimer(ASK_TIMER, after_ms))
+
+
+def own_status(
+    core: Core,
+    final: tuple[CommitCertificate, ...] = (),
+    batches: tuple[Batch, ...] = (),
+    *,
+    token: int = 0,
+    echo: int = 0,
+) -> Envelope:
+    """Where this replica stands, with what is final for one who lacks it; what it asks, and whom it answers."""
     first = core.delivered_height + 1
     last = min(max(core.slots, default=0), core.sealed_height + BUFFERED_WINDOWS * core.window)
+    core.status_number += 1
     body = Status(
         core.committee.epoch,
         core.view,
@@ -64,6 +93,11 @@ def own_status(core: Core, final: tuple[CommitCertificate, ...] = (), batches: t
         tuple(_progress(core, core.slots.get(height)) for height in range(first, last + 1)),
         final,
         core.safety.doubtful,
+        core.status_number,
+        token,
+        echo,
+        max(core.sealed_height, core.journal.reach),
+        core.fences.get(core.member),
     )
     return core.safety.status(body, batches)
 
@@ -77,33 +111,73 @@ def _progress(core: Core, slot: Slot | None) -> int:
     return PREPARED if found.prepares.power(found.proposal.digest) >= core.committee.quorum else PROPOSAL
 
 
-def on_status(core: Core, envelope: Envelope, body: Status, doubt: Doubt | None) -> None:
-    """Learn where a member stands, and answer with what it lacks."""
+def on_status(core: Core, envelope: Envelope, body: Status, past: Past) -> None:
+    """Learn where a member stands, and answer with what it lacks.
+
+    What it proves counts whenever it was said; where it stands, only if this is its latest word (P7.5).
+    """
     core.require_member(body.epoch, body.sender)
     core.require_signature(envelope, body.sender)
     peer = core.peers[body.sender]
-    sealed_height = body.seal.height if body.seal else 0
-    if sealed_height > max(peer.sealed_height, core.sealed_height) and body.seal:
+    _take_seal(core, peer, body)
+    _take_final(core, envelope, body)
+    if body.fence:
+        note_fence(core, body.sender, body.fence)
+    past.hear(core, body)
+    if 0 < body.number <= peer.number:
+        _correct(core, peer, body)
+        raise MessageRefused("stale")
+    before, peer.status = peer.status, body
+    peer.number, peer.envelope = body.number, msgspec.structs.replace(envelope, batches=())
+    peer.view, peer.sealed_height = body.view, max(peer.sealed_height, body.seal.height if body.seal else 0)
+    _ask_back(core, peer, body, past)
+    asks_anew = body.token != 0 and (before is None or before.token != body.token)
+    if asks_anew:
+        peer.questions += 1
+    if not peer.answered or (asks_anew and peer.questions <= QUESTIONS_A_TICK_MAX):
+        peer.answered = True
+        _answer(core, peer, body, before)
+
+
+def on_own_status(core: Core, envelope: Envelope, body: Status) -> None:
+    """A peer shows a later STATUS of this member than it sent: its clock was set back. It counts on from there."""
+    if body.number > core.status_number:
+        core.require_signature(envelope, core.member)
+        core.status_number = body.number
+        core.asking_due = core.question != 0
+
+
+def _take_seal(core: Core, peer: Peer, body: Status) -> None:
+    """A higher seal than is known: checked before anything follows from it (P7.4)."""
+    if body.seal and body.seal.height > max(peer.sealed_height, core.sealed_height):
         if not seal_holds(core.committee, body.seal):
             raise MessageRefused("invalid_seal")
         note_seal(core, body.seal)
-    before, peer.status = peer.status, body
-    peer.view, peer.sealed_height = body.view, max(peer.sealed_height, sealed_height)
-    if doubt:
-        doubt.report(body.sender, sealed_height)
-    _take_final(core, envelope, body)
-    if not peer.answered:
-        peer.answered = True
-        _answer(core, peer, body, before)
+
+
+def _correct(core: Core, peer: Peer, body: Status) -> None:
+    """An old STATUS: a replay, or its sender's clock was set back. That one learns from its own latest word."""
+    if body.number < peer.number and peer.envelope and not peer.corrected:
+        peer.corrected = True
+        core.send(body.sender, peer.envelope)
+
+
+def _ask_back(core: Core, peer: Peer, body: Status, past: Past) -> None:
+    """A member speaks that has not answered this one's question: maybe it never got it."""
+    token = past.token_for(core, body.sender)
+    if token and not peer.asked:
+        peer.asked = True
+        core.send(body.sender, own_status(core, token=token))
 
 
 def _answer(core: Core, peer: Peer, body: Status, before: Status | None) -> None:
     """What that member lacks, as far as it is this replica's to give."""
     stalled = before is None or _standing(before) == _standing(body)
-    if body.forgetful:
-        _remind(core, body.sender)
-    if before is None or body.forgetful or (stalled and _is_behind(core, peer, body)):
-        core.send(body.sender, own_status(core, *_final_above(core, body.height)))
+    if body.token:
+        for words in words_of(core, body.sender):
+            core.send(body.sender, words)
+    if before is None or body.token or body.forgetful or (stalled and _is_behind(core, peer, body)):
+        core.send(body.sender, own_status(core, *_final_above(core, body.height), echo=body.token))
     _send_view(core, body, stalled)
     if stalled:
         _send_checkpoints(core, body)
@@ -180,36 +254,3 @@ def _send_votes(core: Core, body: Status) -> None:
         for sent in (prepare, commit):
             if sent is not None:
                 core.send(body.sender, sent)
-
-
-def _remind(core: Core, member: int) -> None:
-    """Hand a forgetful member one message of its own that is held here: it votes in no view below that one (P6.5)."""
-    left = core.view_changes.get(member)
-    votes = (vote for height in sorted(core.slots) for vote in _votes_of(core, core.slots[height], member))
-    checkpoints = (_checkpoint_of(core, height, member) for height in sorted(core.checkpoints))
-    own_view = core.new_view if core.committee.primary(core.entered_view) == member else None
-    for held in (left.envelope if left else None, own_view, *votes, *checkpoints):
-        if held is not None:
-            core.send(member, held)
-            return
-
-
-def _votes_of(core: Core, slot: Slot, member: int) -> Iterator[Envelope]:
-    """That member's proposals, PREPAREs and COMMITs at a height."""
-    for view in sorted(slot.rounds):
-        found = slot.rounds[view]
-        if found.proposal and found.proposal.envelope and slot.batches[found.proposal.digest].proposer == member:
-            yield open_envelope(found.proposal.envelope)[0]
-        if prepare := found.prepares.of(member):
-            yield _envelope(PREPARE, Vote(core.committee.epoch, view, slot.height, member, prepare[0]), prepare[1])
-        if commit := found.commits.of(member):
-            yield _envelope(COMMIT, Vote(core.committee.epoch, view, slot.height, member, commit[0]), commit[1])
-
-
-def _checkpoint_of(core: Core, height: int, member: int) -> Envelope | None:
-    held = core.checkpoints[height].of(member)
-    return _envelope(CHECKPOINT, Checkpoint(core.committee.epoch, height, member, held[0]), held[1]) if held else None
-
-
-def _envelope(kind: Kind, body: Vote | Checkpoint, signature: bytes) -> Envelope:
-    return Envelope(kind, body.encode(), signature)

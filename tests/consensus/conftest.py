@@ -72,11 +72,12 @@ class Bench:
         )
         self.committee = Committee(CHAIN_ID, 0, self.validators, stub_verify)
         self.signers = [stub_signer(member.public_key) for member in self.validators.members]
+        self.numbers = NOW  # of the last STATUS
 
     # ── replicas ──────────────────────────────────────────────────────────────────────────────────
 
-    def replica(self, member=1, journal=None, tip=GENESIS, start=True, verify=stub_verify):
-        """A started replica that trusts its journal (empty but for the anchor, unless given)."""
+    def replica(self, member=1, journal=None, tip=GENESIS, start=True, verify=stub_verify, token=0):
+        """A started replica that trusts its journal (empty but for the anchor, unless given) and asks nobody."""
         records = [Anchor(tip.height).encode()] if journal is None else journal
         made = Replica(
             member=member,
@@ -89,7 +90,7 @@ class Bench:
             journal=records,
         )
         if start:
-            made.step(Start(NOW))
+            made.step(Start(NOW, token))
         return made
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
@@ -155,10 +156,11 @@ class Bench:
         return CommitCertificate(view, batch.height, batch.digest, signatures)
 
     def status(self, sender, view=0, height=0, seal=None, batches=(), **other):
-        said = {"changing": False, "progress": (), "final": (), "forgetful": False} | other
-        body = Status(
-            0, view, sender, said["changing"], height, seal, said["progress"], said["final"], said["forgetful"]
-        )
+        """Each is later than the one before. `reach` follows the seal unless told."""
+        self.numbers += 1
+        said = {"changing": False, "progress": (), "final": (), "forgetful": False, "number": self.numbers}
+        said |= {"reach": seal.height if seal else 0} | other
+        body = Status(epoch=0, view=view, sender=sender, height=height, seal=seal, **said)
         return self.sign(STATUS, sender, body, batches)
 
     def bodies(self, batch, now=NOW):
@@ -323,7 +325,7 @@ def _message(data):
     parts = [envelope.kind]
     for name in body.__struct_fields__:
         value = getattr(body, name)
-        if name in ("epoch", "forgetful"):
+        if name in ("epoch", "forgetful", "number", "token", "echo", "reach", "fence"):
             continue
         if isinstance(value, bytes):
             value = value.hex()[:8]

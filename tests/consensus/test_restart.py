@@ -8,7 +8,6 @@ from consensus.errors import JournalDamaged
 from consensus.events import BatchReady, BodiesReady, Executed, Start
 from consensus.messages import (
     COMMIT,
-    NEW_VIEW,
     PRE_PREPARE,
     PREPARE,
     STATUS,
@@ -240,83 +239,3 @@ def test_before_start_nothing_happens_and_start_happens_once(bench):
     assert bench.hear(replica, bench.pre_prepare(bench.batch())) == []
     assert replica.step(Start(NOW)) != []
     assert replica.step(Start(NOW)) == []
-
-
-# ── an empty journal ──────────────────────────────────────────────────────────────────────────────
-
-
-def said_by_others(bench, replica, height, senders=(0, 1)):
-    seal = bench.seal(height) if height else None
-    return bench.hear(replica, *[bench.status(each, height=height, seal=seal) for each in senders])
-
-
-def follow(bench, replica, heights):
-    for height in heights:
-        bench.commit_block(replica, bench.batch(height, names=(str(height),)))
-        bench.seal_block(replica, height)
-
-
-def test_without_an_anchor_it_is_silent_until_two_windows_above_what_a_quorum_reports(bench, said):
-    replica = bench.replica(2, journal=[])
-    said_by_others(bench, replica, 0)
-    follow(bench, replica, range(1, 8))
-    assert replica.silent  # even from genesis: what it signed before it lost its journal may decide height 1
-    follow(bench, replica, [8])  # 0 + 2W
-    assert not replica.silent
-    assert said(bench.accept(replica, bench.batch(9, names=("b",)))).kinds() == [PREPARE]
-
-
-def test_one_report_is_no_quorum(bench):
-    replica = bench.replica(2, journal=[])
-    said_by_others(bench, replica, 0, senders=(0,))
-    follow(bench, replica, range(1, 9))
-    assert replica.silent
-    said_by_others(bench, replica, 8, senders=(1,))
-    assert replica.silent  # S is 8 by now, and it waits from there
-
-
-def test_blocks_without_a_journal_mean_that_it_was_lost(bench):
-    replica = bench.replica(2, journal=[], tip=bench.tip(3))
-    said_by_others(bench, replica, 3)
-    follow(bench, replica, range(4, 11))
-    assert replica.silent
-    follow(bench, replica, [11])  # 3 + 2W
-    assert not replica.silent
-
-
-def test_it_votes_in_no_view_below_one_that_it_signed_for(bench):
-    replica = bench.replica(2, journal=[])
-    bench.hear(replica, bench.view_change(2, 1))  # its own, handed back by a peer
-    said_by_others(bench, replica, 0)
-    follow(bench, replica, range(1, 9))
-    assert replica.silent
-    seal = bench.seal(8)
-    bench.hear(replica, bench.new_view([bench.view_change(each, 1, seal=seal) for each in (0, 1, 3)]))
-    assert replica.view == 1
-    assert not replica.silent
-
-
-def test_peers_remind_a_forgetful_member(bench, said):
-    replica, batch = bench.replica(1), bench.batch()
-    bench.hear(replica, bench.pre_prepare(batch), bench.prepare(2, batch))
-    out = bench.hear(replica, bench.status(2, forgetful=True))
-    assert bench.prepare(2, batch).encode() in [action.data for action in said(out).of(Send)]
-
-
-def test_silent_it_leaves_no_view_and_no_trace_of_certainty(bench, said):
-    replica = bench.replica(2, journal=[])
-    out = bench.hear(replica, bench.suspect(0), bench.suspect(3))
-    assert not replica.changing_view
-    assert said(out).of(Persist) == []
-    again = bench.replica(2, journal=replica.journal_snapshot())
-    assert again.silent
-
-
-def test_it_still_follows_what_the_others_commit_and_the_views_they_enter(bench, said):
-    replica, batch = bench.replica(2, journal=[]), bench.batch()
-    out = bench.commit_block(replica, batch)
-    assert said(out).of(Deliver)
-    assert said(out).kinds() == []
-    bench.hear(replica, bench.new_view([bench.view_change(each, 1) for each in (0, 1, 3)]))
-    assert replica.view == 1
-    assert NEW_VIEW not in said(replica.step(Start(NOW))).kinds()

@@ -100,13 +100,45 @@ def test_a_member_whose_past_is_in_doubt_signs_nothing(bench, safety):
     assert safety.leave(ViewChange(0, 1, 1, None, ()), ()) is None
 
 
-def test_so_does_one_whose_store_holds_less_than_it_once_sealed(safety):
+def test_one_whose_store_holds_less_than_it_once_sealed_signs_checkpoints_only(bench, safety):
     safety.floor = 7
-    assert safety.suspect(1) is None
     safety.seal(6)
-    assert safety.checkpoint(7, bytes(32)) is None
+    batch = bench.batch(7)
+    assert safety.suspect(7) is None
+    assert safety.prepare(batch, batch.digest) is None
+    assert safety.leave(ViewChange(0, 1, 1, bench.seal(6), ()), ()) is None
+    assert safety.checkpoint(7, bytes(32))  # it follows from the chain alone
     safety.seal(7)
-    assert safety.checkpoint(8, bytes(32))
+    assert safety.suspect(8)
+    assert safety.leave(ViewChange(0, 1, 1, bench.seal(7), ()), ())
+
+
+def test_while_it_listens_it_signs_nothing_and_repeats_nothing(bench, safety):
+    batch = bench.batch()
+    permit = safety.prepare(batch, batch.digest)
+    safety.listening = True
+    assert safety.silent
+    assert safety.prepare(batch, batch.digest) is None
+    assert safety.sent("prepare", 1) is None
+    assert safety.checkpoint(1, bytes(32)) is None
+    safety.listening = False
+    assert safety.sent("prepare", 1) == permit.envelope
+
+
+def test_what_others_had_sealed_when_it_started_needs_no_vote_of_it(bench, safety):
+    safety.sealed_elsewhere = 2
+    refused, granted = bench.batch(2), bench.batch(3)
+    assert safety.prepare(refused, refused.digest) is None
+    assert safety.checkpoint(2, bytes(32))
+    assert safety.prepare(granted, granted.digest)
+
+
+def test_no_vote_in_a_view_below_the_floor_of_a_lost_past(bench, safety):
+    safety.view_floor = 2
+    early, late = bench.batch(), bench.batch(view=2)
+    assert safety.prepare(early, early.digest) is None
+    safety.enter(2)
+    assert safety.prepare(late, late.digest)
 
 
 def test_a_view_change_shows_a_certificate_for_every_commit_above_the_seal(bench, safety):

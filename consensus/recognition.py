@@ -1,0 +1,79 @@
+"""What a message of this member that comes back says about its journal. Sends nothing, changes nothing.
+
+A record is durable before its message leaves (P6.1), so an intact journal shows every PRE-PREPARE, PREPARE, COMMIT
+and CHECKPOINT above its base and the last VIEW-CHANGE and NEW-VIEW; of one height it keeps each kind's latest view.
+A message that it should show and does not proves that the journal is not the one that this member wrote (P6.6).
+"""
+
+from __future__ import annotations
+
+from consensus.messages import Body, Envelope, Fence, NewView, ViewChange, Vote, open_body
+from consensus.recovery import Entered, Journal, Left
+from ledger.errors import CodecError
+from ledger.types import Checkpoint
+
+KNOWN, LOST, DIFFERENT = "known", "lost", "different"
+
+
+def recognise(journal: Journal, fence: Fence | None, envelope: Envelope, body: Body) -> str:
+    """KNOWN proves nothing; LOST is missing from the journal; DIFFERENT contradicts what it shows in that place.
+
+    What lies before this member's own `fence` is known to be forgotten. No signature is checked here.
+    """
+    match body:
+        case Vote():
+            return _vote(journal, fence, envelope.kind, body)
+        case Checkpoint(_, height, _, header_hash):
+            if height <= journal.base:
+                return KNOWN
+            shown = journal.checkpoint_at(height)
+            return LOST if shown is None else _same(shown, header_hash)
+        case ViewChange():
+            return KNOWN if _is_past(fence, body) else _promise(body.view, envelope.body, journal.left)
+        case NewView():
+            own = _own_view_change(body)
+            past = own is None or _is_past(fence, own)
+            return KNOWN if past else _promise(body.view, envelope.body, journal.entered)
+    return KNOWN  # SUSPECT and STATUS leave no record
+
+
+def _vote(journal: Journal, fence: Fence | None, kind: str, vote: Vote) -> str:
+    """A vote above the journal's base is there, or a later one of its kind and height; its view was entered."""
+    if fence and vote.height <= fence.height:
+        return KNOWN
+    if vote.view > (journal.entered.view if journal.entered else 0):
+        return LOST
+    if vote.height <= journal.base:
+        return KNOWN
+    shown = journal.voted(kind, vote.height)
+    if shown is None or shown[0] < vote.view:
+        return LOST
+    return _same(shown[1], vote.digest) if shown[0] == vote.view else KNOWN
+
+
+def _promise(view: int, body: bytes, shown: Left | Entered | None) -> str:
+    """Of these the journal keeps the one of the highest view only."""
+    if shown is None or view > shown.view:
+        return LOST
+    return _same(shown.envelope.body, body) if view == shown.view else KNOWN
+
+
+def _same(shown: bytes, found: bytes) -> str:
+    return KNOWN if shown == found else DIFFERENT
+
+
+def _is_past(fence: Fence | None, body: ViewChange) -> bool:
+    """Whether it was signed before the fence: since then every VIEW-CHANGE shows a seal at its height or above."""
+    return fence is not None and (body.seal.height if body.seal else 0) < fence.height
+
+
+def _own_view_change(body: NewView) -> ViewChange | None:
+    """The VIEW-CHANGE of the NEW-VIEW's own sender, which every NEW-VIEW of a correct member holds."""
+    for signed in body.view_changes:
+        try:
+            opened = open_body("view-change", signed.body)
+        except CodecError:
+            return None
+        if isinstance(opened, ViewChange) and opened.sender == body.sender:
+            return opened
+    return None
