@@ -87,6 +87,18 @@ class AccountEntry(msgspec.Struct, frozen=True, array_like=True):
     transaction_id: bytes
 
 
+class EvidenceEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One proof that a member signed two messages of which a correct one signs at most one."""
+
+    file: str
+    member: int
+    name: str
+    kind: str
+    epoch: int
+    view: int | None
+    height: int | None
+
+
 class ViewOutcome(msgspec.Struct, frozen=True, array_like=True):
     """The answer to a view call at a sealed height. `code` is "ok" or a stable error code; `value` is encoded."""
 
@@ -216,6 +228,16 @@ class GetAccount(ValidatorRequest, frozen=True, array_like=True, tag="account"):
     limit: int
 
 
+class GetEvidence(ValidatorRequest, frozen=True, array_like=True, tag="evidence"):
+    """-> list[EvidenceEntry], by file name"""
+
+
+class GetEvidenceFile(ValidatorRequest, frozen=True, array_like=True, tag="evidence_file"):
+    """-> bytes | None: one file of evidence, as anybody can check it"""
+
+    file: str
+
+
 class Subscribe(ValidatorRequest, frozen=True, array_like=True, tag="subscribe"):
     """-> sealed height; then each sealed block is pushed as an encoded BlockRecord. A slow reader is cut off."""
 
@@ -229,6 +251,8 @@ AnyValidatorRequest = (
     | GetBlockByHash
     | GetTransaction
     | GetAccount
+    | GetEvidence
+    | GetEvidenceFile
     | Subscribe
 )
 
@@ -324,6 +348,14 @@ class ValidatorApi(Protocol):
 
     async def blocks(self, first: int, last: int, light: bool = False) -> list[BlockRecord]:
         """Sealed blocks first..last (at most 64), ascending."""
+        ...
+
+    async def evidence(self) -> list[EvidenceEntry]:
+        """The proofs of misbehaviour that this node keeps, by file name."""
+        ...
+
+    async def evidence_file(self, file: str) -> bytes | None:
+        """One of them, as anybody can check it."""
         ...
 
     async def block_by_hash(self, block_hash: bytes) -> BlockRecord | None:

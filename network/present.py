@@ -24,7 +24,7 @@ from ledger.types import (
     ValidatorSet,
     body_bytes,
 )
-from network.api import ContractInfo, ExecutorStatus, NodeStatus
+from network.api import ContractInfo, EvidenceEntry, ExecutorStatus, NodeStatus
 from network.json_values import to_json
 
 Json = dict[str, Any]
@@ -84,6 +84,19 @@ def batch(found: Batch) -> Json:
         "since": found.since,
         "time_ms": found.time_ms,
         "hashes": [item.hex() for item in found.hashes],
+    }
+
+
+def evidence(found: EvidenceEntry) -> Json:
+    """One proof of misbehaviour, without the proof."""
+    return {
+        "file": found.file,
+        "member": found.member,
+        "name": found.name,
+        "kind": found.kind,
+        "epoch": found.epoch,
+        "view": found.view,
+        "height": found.height,
     }
 
 

@@ -112,6 +112,16 @@ class ValidatorProxy(_Proxy):
         answer: BlockRecord | None = await self.ask(api.GetBlockByHash(block_hash), BlockRecord | None)
         return answer
 
+    async def evidence(self) -> list[api.EvidenceEntry]:
+        """The proofs of misbehaviour that this node keeps."""
+        answer: list[api.EvidenceEntry] = await self.ask(api.GetEvidence(), list[api.EvidenceEntry])
+        return answer
+
+    async def evidence_file(self, file: str) -> bytes | None:
+        """One of them, as anybody can check it."""
+        answer: bytes | None = await self.ask(api.GetEvidenceFile(file), bytes | None)
+        return answer
+
     async def transaction(self, transaction_id: bytes) -> api.TransactionRecord | None:
         answer: api.TransactionRecord | None = await self.ask(
             api.GetTransaction(transaction_id), api.TransactionRecord | None

@@ -23,6 +23,8 @@ from network.api import (
     GetAccount,
     GetBlockByHash,
     GetBlocks,
+    GetEvidence,
+    GetEvidenceFile,
     GetGenesis,
     GetStatus,
     GetTransaction,
@@ -32,6 +34,7 @@ from network.api import (
     Subscribe,
     TransactionRecord,
 )
+from network.evidence import EvidenceBook
 from network.frames import FrameTooLarge
 from network.intake import Intake
 from network.ipc import Connection
@@ -60,6 +63,7 @@ class ValidatorService:
         intake: Intake,
         status: Callable[[], NodeStatus],
         halted: Callable[[], str],
+        evidence: EvidenceBook,
     ) -> None:
         self._genesis = genesis
         self._store = store
@@ -67,6 +71,7 @@ class ValidatorService:
         self._intake = intake
         self._status = status
         self._halted = halted
+        self._evidence = evidence
         self._subscribers: list[Connection] = []
 
     async def handle(self, connection: Connection, payload: bytes) -> bytes:
@@ -98,6 +103,10 @@ class ValidatorService:
                 return self._transaction(transaction_id)
             case GetAccount(public_key, before_height, before_index, limit):
                 return self._account(public_key, before_height, before_index, limit)
+            case GetEvidence():
+                return self._evidence.entries()
+            case GetEvidenceFile(file):
+                return self._evidence.text(file)
             case Subscribe():
                 others = [each for each in self._subscribers if each is not connection and not each.closed]
                 self._subscribers = [*others, connection]

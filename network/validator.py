@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import importlib.metadata
 import logging
 import os
@@ -22,7 +21,7 @@ from consensus.errors import JournalDamaged
 from consensus.overlooked import Overlooked
 from ledger.blocks import genesis_record
 from ledger.crypto import SigningKey, verify
-from ledger.errors import DataLost, GenesisError, StorageError
+from ledger.errors import DataLost, DiskFull, GenesisError, InvalidProof, StorageError
 from ledger.journal import Journal
 from ledger.store import BlockStore
 from ledger.types import Batch, BlockRecord, Genesis, Seal
@@ -31,6 +30,7 @@ from network.bodies import BodyKeeper
 from network.body_desk import BodyDesk
 from network.config import NodeConfig, split_address
 from network.driver import Driver, batches_in, split_journal
+from network.evidence import EvidenceBook
 from network.executor_link import ExecutorLink
 from network.gossip import Gossip
 from network.intake import Intake
@@ -40,6 +40,7 @@ from network.mempool import Limits, Mempool
 from network.paths import NodePaths
 from network.pipeline import Diverged, Pipeline
 from network.proposer import Proposer
+from network.room import wait_for_room
 from network.service import ValidatorService
 from network.supervisor import Child
 from network.sync import BlockSync
@@ -61,7 +62,6 @@ log = logging.getLogger("quorate.validator")
 TICK_S = 1.0
 GOSSIP_CHECKS_MAX = 256
 FETCHED_BLOCKS_MAX = 1024
-EVIDENCE_FILES_MAX = 1000
 
 
 def now_ms() -> int:
@@ -79,16 +79,18 @@ class ValidatorNode:
         self.genesis = genesis
         self.member = member
         self.halted = ""
+        self.begin_again = False
+        """Why `wait` returned: not to end the process, but to make this object anew on the same directory."""
         self._key = key
         self._executor_child = executor_child
         self._paths = NodePaths(config.data_directory)
         self._started_ms = now_ms()
         self._tasks: list[asyncio.Task[None]] = []
+        self._room: asyncio.Task[None] | None = None
         self._gossip_checks: set[asyncio.Task[None]] = set()
         self._fetched: dict[int, BlockRecord] = {}
         self._told_waiting = False
         self._unsealed: dict[int, BlockRecord] = {}  # executed, and not sealed yet: the window at most
-        self._evidence: set[tuple[str, int]] = set()
         self._stopped = asyncio.Event()
         self._opened = contextlib.AsyncExitStack()
         self._version = importlib.metadata.version("quorate")
@@ -127,7 +129,7 @@ class ValidatorNode:
         )
 
     async def wait(self) -> None:
-        """Until the node must end by itself (storage that fails)."""
+        """Until the node must end by itself, or begin again."""
         await self._stopped.wait()
 
     async def stop(self) -> None:
@@ -232,6 +234,7 @@ class ValidatorNode:
             fetched=self._on_fetched,
             failed=lambda member: self._driver.post(events.FetchFailed(member, now_ms())),
         )
+        self._evidence = EvidenceBook(self._paths.evidence, genesis)
         self._service = ValidatorService(
             genesis=genesis,
             store=self._store,
@@ -239,6 +242,7 @@ class ValidatorNode:
             intake=self._intake,
             status=self.status,
             halted=lambda: self.halted,
+            evidence=self._evidence,
         )
         self._server = Server(self._paths.validator_socket, self._service.handle)
 
@@ -260,7 +264,7 @@ class ValidatorNode:
             )
         except JournalDamaged as error:
             raise DataLost(f"the vote journal {self._paths.journal} is damaged: {error}") from None
-        self._driver = Driver(replica, self._journal, self, now_ms, halted=self._halt)
+        self._driver = Driver(replica, self._journal, self, now_ms, halted=self._on_storage_failed)
         self._journal_bodies, self._journal_votes, self._journal_batches = [], [], []
 
     def _tip(self) -> Tip:
@@ -296,6 +300,8 @@ class ValidatorNode:
             await coroutine
         except (Diverged, DataLost, StorageError) as error:
             self._halt(str(error))
+            if isinstance(error, DiskFull):
+                self._begin_again_later()
         except asyncio.CancelledError:
             raise
         except BaseException:
@@ -308,6 +314,24 @@ class ValidatorNode:
             self.halted = diagnosis
             log.critical("HALTED, this validator votes no more: %s", diagnosis)
         self._driver.halt()
+
+    def _on_storage_failed(self, diagnosis: str) -> None:
+        self._halt(diagnosis)
+        if self._driver.disk_full:
+            self._begin_again_later()
+
+    def _begin_again_later(self) -> None:
+        """A full disk is no damage: once there is room, this node is made anew on what its disk holds (scenario 75)."""
+        if self._room is None:
+            self._room = asyncio.create_task(self.await_room(), name="room")
+            self._tasks.append(self._room)
+
+    async def await_room(self) -> None:
+        """Wait until the disk has room, and say that this object is to be made anew."""
+        await wait_for_room(self.config.data_directory)
+        log.warning("there is room on the disk again: this validator begins anew on what it holds")
+        self.begin_again = True
+        self._stopped.set()
 
     # ── what the replica says (Performer) ─────────────────────────────────────────────────────────
 
@@ -504,7 +528,12 @@ class ValidatorNode:
             halted=self.halted,
             peers=self._peer_statuses(),
             started_ms=self._started_ms,
-            counters={**self._intake.counters, **self._mesh.counters, "events_dropped": self._driver.events_dropped},
+            counters={
+                **self._intake.counters,
+                **self._mesh.counters,
+                "events_dropped": self._driver.events_dropped,
+                "evidence": len(self._evidence),
+            },
         )
 
     def _peer_statuses(self) -> tuple[PeerStatus, ...]:
@@ -524,11 +553,17 @@ class ValidatorNode:
 
     def _keep_evidence(self, evidence: actions.Evidence) -> None:
         """Write both signed messages down: they prove the fault to anybody, for ever."""
-        name = self.genesis.validators.members[evidence.member].name
-        log.error("EVIDENCE: %s signed two different messages (%s)", name, evidence.kind)
-        digest = hashlib.sha256(evidence.first + evidence.second).hexdigest()[:16]
-        path = self._paths.evidence / f"{name}-{evidence.kind.lower()}-{digest}.msgpack"
-        with contextlib.suppress(OSError):  # a full disk must not make of another's fault this node's end
-            self._paths.evidence.mkdir(exist_ok=True)
-            if sum(1 for _ in self._paths.evidence.iterdir()) < EVIDENCE_FILES_MAX:
-                path.write_bytes(msgspec.msgpack.encode(evidence))
+        try:
+            found = self._evidence.keep(evidence.first, evidence.second)
+        except InvalidProof:
+            log.exception(
+                "evidence against member %d does not hold: this is a defect, please report it", evidence.member
+            )
+            return
+        log.error(
+            "EVIDENCE: %s signed two different messages (%s, view %s, height %s)",
+            found.name,
+            found.kind,
+            found.view,
+            found.height,
+        )

@@ -1,4 +1,4 @@
-"""`quorate verify`: whether a receipt file proves what it says, judged offline from the genesis file alone."""
+"""`quorate verify`: whether a file proves what it says, judged offline from the genesis file alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERIFY_EXAMPLES = examples(
 
 
 def verify(
-    receipt: Annotated[Path, typer.Argument(help="A receipt file.")],
+    receipt: Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, or a file of evidence.")],
     genesis: Annotated[
         Path | None,
         typer.Option(
@@ -36,10 +36,10 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a receipt offline.
+    """Check a receipt, or evidence against a member, offline.
 
     It needs the genesis file, and neither a node nor a network.
-    Exit code 0 when the receipt holds, 1 when it does not; then it says why.
+    Exit code 0 when the file proves what it says, 1 when it does not; then it says why.
     """
     from ledger.errors import InvalidProof
     from ledger.genesis import load_genesis
@@ -48,6 +48,9 @@ def verify(
     data = receipt.read_bytes()
     trusted = load_genesis(genesis or _genesis_beside(receipt))
     try:
+        if _is_evidence(data):
+            _tell_evidence(data, trusted, as_json=as_json)
+            return
         verified = verify_transaction_proof(TransactionProof.from_file(data), trusted)
         digest = None if file is None else _check_names_file(verified, file)
     except InvalidProof as error:
@@ -60,6 +63,30 @@ def verify(
         say_json(_document(verified, trusted, digest))
     else:
         _tell(verified, trusted, file, digest)
+
+
+def _is_evidence(data: bytes) -> bool:
+    from consensus.evidence import FORMAT
+
+    return FORMAT.encode() in data[:100]
+
+
+def _tell_evidence(data: bytes, genesis: Genesis, *, as_json: bool) -> None:
+    """What a file of evidence proves. Raises `InvalidProof`."""
+    from consensus.evidence import verify_evidence
+    from ledger.crypto import verify as holds
+    from network.cli.evidence import place
+
+    found = verify_evidence(data, genesis.chain_id, genesis.validators, holds)
+    document = found._asdict() | {"public_key": found.public_key.hex()}
+    if as_json:
+        say_json({"valid": True, "network": genesis.network, "chain_id": genesis.chain_id.hex(), "evidence": document})
+        return
+    say(f"valid: {found.name} (member {found.member}) signed two different messages of {place(document)}")
+    say_fields(
+        [("network", f"{genesis.network}, chain {genesis.chain_id.hex()}"), ("key", found.public_key.hex())],
+        indent="  ",
+    )
 
 
 def _genesis_beside(receipt: Path) -> Path:

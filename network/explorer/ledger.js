@@ -148,13 +148,17 @@ export async function account(page, key, query) {
 // ── the network ─────────────────────────────────────────────────────────
 
 export async function validators(page) {
-  const [found, status] = await Promise.all([get("/v1/validators"), get("/v1/status")]);
+  const [found, status, proofs] = await Promise.all([get("/v1/validators"), get("/v1/status"), get("/v1/evidence")]);
   const quorum = found.total_power - Math.floor((found.total_power - 1) / 3);
   put(page,
     heading("Network", "Validators", { sub: `A quorum is ${show.number(quorum)} of ${show.number(found.total_power)} voting power` }),
     card("As this node sees them", { count: found.validators.length }, el("div", {}, found.validators.map((member) => memberLine(member, status)))),
     card("Keys", table([{ title: "#" }, { title: "Name" }, { title: "Power", number: true }, { title: "Public key" }], found.validators.map((member) => el("tr", {},
       el("td.muted", {}, String(member.member)), el("td.height", {}, member.name), el("td.number", {}, show.number(member.power)), el("td", {}, show.hash(member.public_key)))))),
+    card("Evidence", { count: proofs.evidence.length }, proofs.evidence.length
+      ? table([{ title: "Member" }, { title: "Signed two of" }, { title: "Proof" }], proofs.evidence.map((proof) => el("tr", {},
+        el("td.height", {}, proof.name), el("td", {}, signedTwice(proof)), el("td", {}, el("a", { href: `/v1/evidence/${proof.file}`, download: proof.file }, "↓ file for quorate verify")))))
+      : empty("None", "This node has seen nobody sign two different messages where a correct member signs one.")),
     card("This node", { more: el("a", { href: "/v1/genesis?format=file", download: "genesis.json" }, "↓ genesis.json") }, facts([
       ["Name", status.name],
       ["Version", status.version],
@@ -167,6 +171,8 @@ export async function validators(page) {
       ["Executor", status.executor?.sandbox ? `height ${show.number(status.executor.height)}; protections: ${status.executor.sandbox.join(", ") || "none"}` : "does not answer"]])),
     card("Agreed parameters", facts(Object.entries(status.parameters).map(([name, item]) => [name.replaceAll("_", " "), show.number(item)]))));
 }
+
+const signedTwice = (proof) => [proof.kind, proof.view === null ? "" : `view ${show.number(proof.view)}`, proof.height === null ? "" : `height ${show.number(proof.height)}`].filter(Boolean).join(", ");
 
 export async function api(page) {
   const found = await get("/openapi.json");

@@ -22,6 +22,7 @@ def node_routes(services: Services, metrics_page: Callable[[], str]) -> APIRoute
     """The router. `metrics_page` gives the text of /metrics."""
     router = APIRouter()
     _add_status(router, services)
+    _add_evidence(router, services)
     _add_health(router, services, metrics_page)
     _add_events(router, services)
     return router
@@ -39,6 +40,21 @@ def _add_status(router: APIRouter, services: Services) -> None:
         except NodeUnavailable as error:
             shown["executor"] = {"unavailable": str(error)}
         return services.answer(shown)
+
+
+def _add_evidence(router: APIRouter, services: Services) -> None:
+    @router.get("/v1/evidence", tags=["node"], summary="Members that this node saw sign two different messages")
+    async def get_evidence() -> Response:
+        found = await services.validator.evidence()
+        return services.answer({"evidence": [present.evidence(each) for each in found]})
+
+    @router.get("/v1/evidence/{file}", tags=["node"], summary="One proof of it, as `quorate verify` checks it offline")
+    async def get_evidence_file(file: str) -> Response:
+        data = await services.validator.evidence_file(file)
+        if data is None:
+            raise Problem("not_found", f"no evidence is called {file[:200]!r} here; /v1/evidence lists what there is")
+        headers = {"content-disposition": f'attachment; filename="{file}"'}
+        return Response(data, headers=headers, media_type="application/json")
 
 
 def _add_health(router: APIRouter, services: Services, metrics_page: Callable[[], str]) -> None:

@@ -34,6 +34,7 @@ from network.api import (
     AccountEntry,
     Admission,
     ContractInfo,
+    EvidenceEntry,
     ExecutorStatus,
     MethodInterface,
     NodeStatus,
@@ -101,6 +102,7 @@ class FakeNode:
         self.genesis = Genesis(1, "testnet", START_MS, Parameters(), ValidatorSet(members), accounts)
         self.records = [blocks.genesis_record(self.genesis, bytes(32))]
         self.pending: dict[bytes, bytes] = {}
+        self.evidence: dict[str, bytes] = {}
         self.sealed: dict[bytes, tuple[int, int]] = {}
         self.known = {account.public_key for account in accounts}
         self.entries: dict[str, str] = {}
@@ -294,6 +296,14 @@ class FakeValidator:
         assert last - first < 64, "at most 64 blocks at once"
         found = [record for record in self._node.records if first <= record.height <= last]
         return [BlockRecord(record.block, (), (), record.seal) for record in found] if light else found
+
+    async def evidence(self):
+        self._check("evidence")
+        return [EvidenceEntry(file, 2, "charlie", "prepare", 0, 1, 7) for file in self._node.evidence]
+
+    async def evidence_file(self, file):
+        self._check("evidence_file")
+        return self._node.evidence.get(file)
 
     async def block_by_hash(self, block_hash):
         self._check("block_by_hash")

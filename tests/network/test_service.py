@@ -12,6 +12,7 @@ from ledger.store import BlockStore
 from ledger.transactions import identify, sign_transaction
 from ledger.types import Batch, Block, BlockRecord, Call, Checkpoint, Genesis, Parameters, Validator, ValidatorSet
 from network import api, frames
+from network.evidence import EvidenceBook
 from network.intake import Intake
 from network.mempool import Limits, Mempool
 from network.service import BLOCKS_MAX, ValidatorService
@@ -82,6 +83,7 @@ class World:
             intake=self.intake,
             status=lambda: None,
             halted=lambda: self.halted,
+            evidence=EvidenceBook(path / "evidence", GENESIS),
         )
         self.gateway = Gateway()
         self.halted = ""

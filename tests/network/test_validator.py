@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from consensus import actions
-from ledger.crypto import SigningKey
+from consensus.messages import PREPARE, Envelope, Vote
+from ledger.crypto import SigningKey, signing_message
 from ledger.errors import StorageError
 from ledger.types import Genesis, Parameters, Validator, ValidatorSet
+from network.evidence import EvidenceBook
 from network.paths import NodePaths
 from network.pipeline import Diverged
 from network.validator import ValidatorNode
@@ -29,6 +31,7 @@ class Driver:
 async def node(tmp_path):
     made = ValidatorNode(SimpleNamespace(data_directory=tmp_path), GENESIS, None, 0, None)
     made._driver = Driver()
+    made._evidence = EvidenceBook(made._paths.evidence, GENESIS)
     return made
 
 
@@ -60,12 +63,21 @@ async def test_the_first_diagnosis_stands(node):
     assert node.halted == "diverged at height 7"
 
 
-async def test_evidence_is_kept_once_and_a_full_disk_is_no_reason_to_stop(node, tmp_path, caplog):
+async def test_evidence_is_kept_and_named(node, tmp_path, caplog):
     caplog.set_level(logging.ERROR)
-    evidence = actions.Evidence("prepare", 0, b"first", b"second")
-    node.perform(evidence)
-    node.perform(evidence)
+    first, second = (signed_prepare(node, digest) for digest in (b"a", b"b"))
+    node.perform(actions.Evidence("prepare", 0, first, second))
     assert len(list(NodePaths(tmp_path).evidence.iterdir())) == 1
-    node._paths = NodePaths(tmp_path / "missing" / "disk")
-    node.perform(evidence)
-    assert caplog.text.count("EVIDENCE: v0 signed two different messages") == 3
+    assert "EVIDENCE: v0 signed two different messages (prepare, view 0, height 3)" in caplog.text
+
+
+async def test_evidence_that_does_not_hold_is_a_defect_that_stops_nothing(node, caplog):
+    node.perform(actions.Evidence("prepare", 0, b"first", b"second"))
+    assert "evidence against member 0 does not hold: this is a defect" in caplog.text
+    assert not node.halted
+
+
+def signed_prepare(node, digest):
+    body = Vote(0, 0, 3, 0, digest * 32).encode()
+    signature = SigningKey.from_seed(bytes(32)).sign(signing_message(PREPARE, node.genesis.chain_id, body))
+    return Envelope(PREPARE, body, signature).encode()

@@ -322,6 +322,21 @@ def test_the_key_types_of_a_declaration(declared, kinds):
 # ── the network and the node ──────────────────────────────────────────────────────────────────────
 
 
+async def test_evidence_is_listed_and_handed_out_as_the_file_it_is(gateway, node):
+    assert (await gateway.get("/v1/evidence")).json()["evidence"] == []
+    node.evidence["member2-charlie-prepare.json"] = b'{"format": "quorate-evidence-1"}'
+    (found,) = (await gateway.get("/v1/evidence")).json()["evidence"]
+    assert (found["name"], found["kind"], found["view"], found["height"]) == ("charlie", "prepare", 1, 7)
+    answer = await gateway.get(f"/v1/evidence/{found['file']}")
+    assert answer.content == b'{"format": "quorate-evidence-1"}'
+    assert answer.headers["content-disposition"] == f'attachment; filename="{found["file"]}"'
+
+
+async def test_evidence_of_another_name_is_no_page(gateway):
+    answer = await gateway.get("/v1/evidence/nothing.json")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_status_validators_and_genesis(gateway, node):
     status = (await gateway.get("/v1/status")).json()
     assert status["chain_id"] == node.genesis.chain_id.hex()
