@@ -210,24 +210,83 @@ MUTANTS = (
         (Edit("consensus.recovery:Journal.snapshot", "if not doubtful:", "if True:"),),
     ),
     Mutant(
+        "restored-journal-trusted",
+        E,
+        "an older journal restored from a backup",
+        "a message of its own that its journal does not show is taken for an echo",
+        (Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),),
+    ),
+    Mutant(
+        "votes-before-it-has-asked",
+        E,
+        "an older journal restored from a backup",
+        "a member that starts does not wait for what the others hold of its votes",
+        (Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),),
+    ),
+    Mutant(
         "doubt-ends-at-once",
         E,
         "amnesia",
-        "one member's report is enough to end the doubt",
-        (Edit("consensus.amnesia:Doubt.advance", ">= core.committee.quorum", ">= 1"),),
+        "one member's answer is enough to end the doubt",
+        (Edit("consensus.amnesia:Past._has_quorum", ">= core.committee.quorum", ">= 1"),),
     ),
     Mutant(
         "doubt-ends-too-early",
         E,
         "amnesia",
-        "a member that lost its journal waits for the highest seal, not for two windows above it",
-        (Edit("consensus.amnesia:Doubt.advance", "+ WINDOWS_TO_WAIT * core.window", ""),),
+        "a member that lost its journal does not wait for the blocks that it may have voted for",
+        (
+            Edit(
+                "consensus.amnesia:Past.advance",
+                "elif core.sealed_height >= self.target(core):",
+                "elif core.sealed_height >= 0:",
+            ),
+        ),
     ),
     Mutant(
-        "promises-handed-back-ignored",
+        "old-answers-count",
         E,
         "amnesia",
-        "a member that lost its journal votes in views below those it signed for",
-        (Edit("consensus.amnesia:Doubt.signed_before", "max(self._view_floor, view)", "0"),),
+        "a STATUS from before the question counts as an answer",
+        (Edit("consensus.amnesia:Past.hear", "body.echo == self._token and", ""),),
+    ),
+    Mutant(
+        "promises-of-a-lost-journal-forgotten",
+        E,
+        "amnesia",
+        "a member that lost its journal votes in views below those that it left for",
+        (
+            Edit(
+                "consensus.amnesia:Past._resume",
+                "core.safety.view_floor = fence.height, view",
+                "core.safety.view_floor = fence.height, 0",
+            ),
+        ),
+    ),
+    Mutant(
+        "fences-ignored",
+        E,
+        "amnesia",
+        "a VIEW-CHANGE from before the journal was lost still counts",
+        (
+            Edit(
+                "consensus.fences:is_void",
+                "return fence is not None and",
+                "return fence is None and fence is not None and",
+            ),
+        ),
+    ),
+    Mutant(
+        "fence-not-made-durable-by-others",
+        E,
+        "amnesia",
+        "a member that lost its journal votes before a quorum knows that its old promises are void",
+        (
+            Edit(
+                "consensus.amnesia:Past.advance",
+                "self._ask(core, self._token + 1)",
+                "self._resume(core, self._fence)",
+            ),
+        ),
     ),
 )

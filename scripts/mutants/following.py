@@ -61,7 +61,7 @@ MUTANTS = (
         "the seal in a STATUS is believed",
         (
             Edit(
-                "consensus.status:on_status",
+                "consensus.status:_take_seal",
                 "if not seal_holds(core.committee, body.seal):",
                 "if not core.committee:",
             ),

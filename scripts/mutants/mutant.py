@@ -68,7 +68,7 @@ def _function(path: str) -> FunctionType:
     module_name, _, qualified = path.partition(":")
     found: object = importlib.import_module(module_name)
     for name in qualified.split("."):
-        found = vars(found).get(name)
+        found = getattr(found, "__dict__", {}).get(name)
     if isinstance(found, property):
         found = found.fget
     found = getattr(found, "__func__", found)
