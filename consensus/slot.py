@@ -114,6 +114,11 @@ class Slot:
             found = self.rounds[view] = Round()
         return found
 
+    def proposal_in(self, view: int) -> Proposal | None:
+        """What that view proposed here."""
+        found = self.rounds.get(view)
+        return found.proposal if found else None
+
     def bodies(self, digest: bytes) -> str | None:
         """ASKED, READY, REFUSED, or None before the driver was asked. An empty batch has no bodies to wait for."""
         batch = self.batches.get(digest)

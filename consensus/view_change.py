@@ -6,7 +6,7 @@ view wins, a height without any gets the null batch (P4.5). Knows no replica, se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -81,6 +81,16 @@ def choose(view_changes: Sequence[ViewChange]) -> Choice:
                 highest[certificate.height] = certificate
     top = max(highest, default=base_height)
     return Choice(base, tuple(highest.get(height) for height in range(base_height + 1, top + 1)))
+
+
+def contradictions(view_changes: Sequence[ViewChange]) -> Iterator[tuple[PreparedCertificate, PreparedCertificate]]:
+    """Pairs of certificates of one view and height for different digests: their common members signed twice."""
+    first: dict[tuple[int, int], PreparedCertificate] = {}
+    for body in view_changes:
+        for certificate in body.prepared:
+            rival = first.setdefault((certificate.view, certificate.height), certificate)
+            if rival.digest != certificate.digest:
+                yield rival, certificate
 
 
 def proposals(committee: Committee, view: int, choice: Choice, batches: Sequence[Batch]) -> tuple[Batch, ...]:

@@ -5,18 +5,23 @@ Reads what each height prepared; `view_change` says what follows from it. Knows 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from consensus.actions import ViewChanged
-from consensus.core import Core, HeldViewChange
+from consensus.core import BUFFERED_WINDOWS, Core, HeldViewChange
 from consensus.errors import MessageRefused
 from consensus.fences import is_void
 from consensus.messages import (
     NEW_VIEW,
+    PREPARE,
     VIEW_CHANGE,
     Envelope,
     NewView,
+    PreparedCertificate,
     SignedViewChange,
     Suspect,
     ViewChange,
+    Vote,
 )
 from consensus.recovery import Entered
 from consensus.sealing import note_seal
@@ -24,6 +29,7 @@ from consensus.slot import Proposal
 from consensus.view_change import (
     Choice,
     choose,
+    contradictions,
     open_view_changes,
     proposals,
     require_batches,
@@ -76,6 +82,7 @@ def on_new_view(core: Core, envelope: Envelope, body: NewView) -> None:
     view_changes = open_view_changes(core.committee, body)
     for signed, view_change in zip(body.view_changes, view_changes, strict=True):
         _require_checked(core, signed, view_change)
+    _report_contradictions(core, view_changes)
     choice = choose(view_changes)
     _require_chosen_batches(choice, envelope.batches)
     for view_change in view_changes:
@@ -128,6 +135,26 @@ def _report_double(core: Core, held: Envelope, envelope: Envelope, body: ViewCha
         core.require_signature(envelope, body.sender)
         core.reported[place] = body.view
         core.evidence(body.sender, held, envelope)
+
+
+def _report_contradictions(core: Core, view_changes: Sequence[ViewChange]) -> None:
+    """Two certificates for one place cannot be within the fault bound: whoever signed both is named, once a view."""
+    for first, second in contradictions(view_changes):
+        signed_first = {each.member: each.signature for each in first.signatures}
+        for each in second.signatures:
+            place = (PREPARE, each.member)
+            if each.member in signed_first and core.reported.get(place) != first.view:
+                core.reported[place] = first.view
+                core.evidence(
+                    each.member,
+                    _prepare_in(core, first, each.member, signed_first[each.member]),
+                    _prepare_in(core, second, each.member, each.signature),
+                )
+
+
+def _prepare_in(core: Core, certificate: PreparedCertificate, member: int, signature: bytes) -> Envelope:
+    vote = Vote(core.committee.epoch, certificate.view, certificate.height, member, certificate.digest)
+    return Envelope(PREPARE, vote.encode(), signature)
 
 
 # ── what follows ──────────────────────────────────────────────────────────────────────────────────
@@ -232,6 +259,7 @@ def _lead(core: Core) -> None:
     """NEW-VIEW from every VIEW-CHANGE for this view that is held."""
     held = [core.view_changes[member] for member in sorted(core.view_changes)]
     mine = [each for each in held if each.body.view == core.view]
+    _report_contradictions(core, [each.body for each in mine])
     try:
         choice = choose([each.body for each in mine])
     except MessageRefused:
@@ -256,9 +284,20 @@ def enter(core: Core, envelope: Envelope, view: int, choice: Choice) -> None:
     _propose_again(core, view, proposals(core.committee, view, choice, envelope.batches))
     for height in sorted(core.slots):
         core.slots[height].enter_view(view)
+    _drop_far_slots(core, view)
     core.out.append(ViewChanged(view, core.committee.primary(view)))
     core.unrest = True
     core.touch_all()
+
+
+def _drop_far_slots(core: Core, view: int) -> None:
+    """Far above a laggard's window only this view's start may reach: what an earlier one proposed there is dropped."""
+    near = core.sealed_height + BUFFERED_WINDOWS * core.window
+    core.slots = {
+        height: slot
+        for height, slot in core.slots.items()
+        if height <= near or slot.final or slot.prepared or slot.proposal_in(view)
+    }
 
 
 def _propose_again(core: Core, view: int, batches: tuple[Batch, ...]) -> None:

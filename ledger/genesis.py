@@ -30,6 +30,9 @@ FILE_BYTES_MAX = 32 << 20
 VALIDATORS_MAX = 1024
 HASH_BYTES_ENCODED = 34
 WINDOW_BYTES_MAX = 20 << 20  # a consensus message holds 32 MiB, certificates among them
+NEW_VIEW_BYTES_MAX = 31 << 20
+SIGNATURE_BYTES_ENCODED = 71  # of one member in a certificate: an index, 64 bytes, and their frames
+CERTIFICATE_BYTES_ENCODED = 64  # view, height, digest
 ROLES = ("admin", "deployer", "writer", "auditor")
 
 
@@ -102,6 +105,7 @@ def from_json(text: str | bytes) -> Genesis:
         accounts=_accounts(document["accounts"]),
     )
     _check_parameters(genesis.parameters)
+    _check_new_view_fits(genesis.parameters, len(genesis.validators.members))
     return genesis
 
 
@@ -132,6 +136,23 @@ def _check_parameters(parameters: Parameters) -> None:
             parameters.block_transactions_max,
             f"at most {WINDOW_BYTES_MAX // (parameters.window * HASH_BYTES_ENCODED)} with a window of "
             f"{parameters.window}: a VIEW-CHANGE names every transaction of the window in one message",
+        )
+
+
+def _check_new_view_fits(parameters: Parameters, members: int) -> None:
+    """A NEW-VIEW holds a VIEW-CHANGE a member, each with a seal and a certificate a height, a signature a member each.
+
+    One that no message could hold would end all view changes for good.
+    """
+    certificate = members * SIGNATURE_BYTES_ENCODED + CERTIFICATE_BYTES_ENCODED
+    largest = members * (parameters.window + 1) * certificate
+    largest += parameters.window * parameters.block_transactions_max * HASH_BYTES_ENCODED
+    if largest > NEW_VIEW_BYTES_MAX:
+        raise _unexpected(
+            "validators",
+            members,
+            f"fewer with a window of {parameters.window} and {parameters.block_transactions_max} transactions a block: "
+            f"the message that starts a view could take {largest} bytes, and may take {NEW_VIEW_BYTES_MAX}",
         )
 
 
