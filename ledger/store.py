@@ -1,8 +1,9 @@
 """The block store: every block with its transactions, receipts and seal, found by height, hash, transaction and sender.
 
 Knows heights and how to find things; not what a transaction does, nor whether a seal is one (`ledger.seals`).
-A block is one atomic write batch. All reads verify LevelDB's checksums and a hash of our own that names the height,
-so a record that is damaged, or is another's, is `DataLost` and never returned.
+A block is one atomic write batch. All reads verify LevelDB's checksums, each one of them (what one read put into the
+cache unverified, the next would take from there), and a hash of our own that names the height, so a record that is
+damaged, or is another's, is `DataLost` and never returned.
 
 What is promised:
 - after `put` and `seal` return, the block survives the death of the process, not a power cut: until `sync` returns,
@@ -19,6 +20,7 @@ t transaction id -> height, index · a sender, inverted height -> (index, transa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 import threading
@@ -249,7 +251,7 @@ class BlockStore:
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
     def _check_format(self) -> None:
-        found = self._database.get(_FORMAT_KEY)
+        found = self._get(_FORMAT_KEY)
         if found is None:
             self._database.put(_FORMAT_KEY, _HEIGHT.pack(FORMAT_VERSION))
         elif _HEIGHT.unpack(found)[0] != FORMAT_VERSION:
@@ -328,13 +330,18 @@ class BlockStore:
         if _check(header.height, stored[_CHECK_BYTES:]) != stored[:_CHECK_BYTES]:
             raise DataLost(f"the transactions of block {header.height} in {self.path} are damaged")
         rest = _rest_decoder.decode(stored[_CHECK_BYTES:])
-        seal = self._get(b"s" + _HEIGHT.pack(header.height))
-        return BlockRecord(
-            Block(header, rest.batch, rest.transactions),
-            rest.bodies,
-            rest.receipts,
-            None if seal is None else _seal_decoder.decode(seal),
-        )
+        block = Block(header, rest.batch, rest.transactions)
+        return BlockRecord(block, rest.bodies, rest.receipts, self._read_seal(header))
+
+    def _read_seal(self, header: Header) -> Seal | None:
+        stored = self._get(b"s" + _HEIGHT.pack(header.height))
+        if stored is None:
+            return None
+        with contextlib.suppress(msgspec.MsgspecError):
+            seal = _seal_decoder.decode(stored)
+            if (seal.height, seal.header_hash) == (header.height, header.hash):
+                return seal
+        raise DataLost(f"the seal of block {header.height} in {self.path} is damaged")
 
     def _expect_place(self, header: Header, header_hash: bytes) -> None:
         if header.height == self.height + 1:
@@ -378,10 +385,10 @@ class BlockStore:
         """Before the blocks go, so that a crash in between leaves blocks to find and truncate again."""
         stale: list[bytes] = []
         with speaking_of(self.path):
-            for key, value in self._database.iterator(prefix=b"t", fill_cache=False):
+            for key, value in self._database.iterator(prefix=b"t", verify_checksums=True, fill_cache=False):
                 if _PLACE.unpack(value)[0] > height:
                     stale.append(key)
-            for key, value in self._database.iterator(prefix=b"n", fill_cache=False):
+            for key, value in self._database.iterator(prefix=b"n", verify_checksums=True, fill_cache=False):
                 if _HEIGHT.unpack(value)[0] > height:
                     stale.append(key)
             for key in self._keys(b"a"):

@@ -157,7 +157,9 @@ class Versions:
         batch = self._database.write_batch()
         start, stop = b"o" + _HEIGHT.pack(self.oldest), b"o" + _HEIGHT.pack(below + 1)
         with speaking_of(self.path):
-            for key in self._database.iterator(start=start, stop=stop, include_value=False, fill_cache=False):
+            for key in self._database.iterator(
+                start=start, stop=stop, include_value=False, verify_checksums=True, fill_cache=False
+            ):
                 batch.delete(key)
         batch.put(_META_KEY, _META.pack(FORMAT_VERSION, self.height, below, self._flushed + 1))
         self.oldest = below
@@ -188,7 +190,7 @@ class Versions:
         with speaking_of(self.path):
             meta = self._database.get(_META_KEY, verify_checksums=True)
             if meta is None:
-                if any(True for _ in self._database.iterator(include_value=False)):
+                if any(True for _ in self._database.iterator(include_value=False, verify_checksums=True)):
                     raise DataLost(f"the state {self.path} has lost the record of its height")
                 return
             version, self.height, self.oldest, flushed_next = _META.unpack(meta)
@@ -200,7 +202,9 @@ class Versions:
             start, stop = b"h" + _HEIGHT.pack(flushed_next), b"h" + _HEIGHT.pack(self.height + 1)
             written = [
                 _HEIGHT.unpack(key[1:])[0]
-                for key in self._database.iterator(start=start, stop=stop, include_value=False)
+                for key in self._database.iterator(
+                    start=start, stop=stop, include_value=False, verify_checksums=True, fill_cache=False
+                )
             ]
         if written != list(range(flushed_next, self.height + 1)):
             lost = sorted(set(range(flushed_next, self.height + 1)) - set(written))
