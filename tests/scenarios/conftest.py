@@ -8,8 +8,10 @@ no evidence names a correct member, and that none halts.
 """
 
 import hashlib
+import tempfile
 from collections import deque
 from functools import cached_property
+from pathlib import Path
 
 import pytest
 
@@ -760,6 +762,14 @@ def make_solo(forge):
         return Solo(forge, *args, **chosen)
 
     return make
+
+
+@pytest.fixture
+def memory_path():
+    """A directory without a disk behind it, where there is one: for tests that flush often and pull no plug."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
+        yield Path(made)
 
 
 @pytest.fixture(scope="session")

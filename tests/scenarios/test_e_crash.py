@@ -7,7 +7,6 @@ stored. `World` is what survives it: the directory, and what the others saw.
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -343,14 +342,6 @@ async def die_and_live_again(make_world, monkeypatch, point, how, cut):
     assert not await live(world, Power(), monkeypatch, proposes=NOW + 4)
     assert time.monotonic() - began < 5
     return died
-
-
-@pytest.fixture
-def memory_path():
-    """A directory without a disk behind it, where there is such a thing: flushing is what this file plays itself."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
-        yield Path(made)
 
 
 @pytest.fixture
