@@ -1,0 +1,361 @@
+"""Judges of one correct replica, from outside: what it was told, what it made durable, what it let out.
+
+A `Witness` holds each vote against the rules' preconditions as far as they can be seen: a PREPARE needs the proposal
+and its bodies, a COMMIT a quorum of PREPAREs, a delivery a quorum of COMMITs, and so on; never two votes in one
+place, none for a view that was left, none before its record. It shares no code with the rules but the messages' form
+and the arithmetic of signatures. The `Court` is what the witnesses of one run have in common: that all agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from consensus.actions import Action, Broadcast, Deliver, Evidence, Halt, Persist, Sealed, Send
+from consensus.committee import Committee
+from consensus.errors import MessageRefused
+from consensus.events import BlockFetched, BodiesReady, Event, Executed
+from consensus.messages import (
+    CHECKPOINT,
+    COMMIT,
+    NEW_VIEW,
+    PRE_PREPARE,
+    PREPARE,
+    STATUS,
+    SUSPECT,
+    VIEW_CHANGE,
+    Body,
+    CommitCertificate,
+    Envelope,
+    NewView,
+    Status,
+    Suspect,
+    ViewChange,
+    Vote,
+    open_body,
+    open_envelope,
+)
+from consensus.recovery import BatchHeld, Certified, CheckpointSigned, Entered, Left, Voted, read_record
+from consensus.simulation.checkers import Violation
+from consensus.standing import Tip
+from ledger.errors import CodecError
+from ledger.types import Batch, Checkpoint, Parameters, Seal
+
+READ_MAX = 50_000  # messages remembered
+
+Place = tuple[str, int, int, bytes]  # (kind, view, height, digest); a view or height of -1 where there is none
+Fact = tuple[Place, int]  # what a member signed
+
+
+class Read(msgspec.Struct, frozen=True):
+    """A message that has a message's form: who signed what in it, each signature checked."""
+
+    envelope: Envelope
+    body: Body
+    valid: bool
+    facts: tuple[Fact, ...]
+
+
+class Court:
+    """What one run's witnesses share: the reading of messages, and one truth a height."""
+
+    def __init__(self, committee: Committee) -> None:
+        self._committee = committee
+        self._read: dict[bytes, Read | None] = {}
+        self._delivered: dict[int, bytes] = {}
+        self._sealed: dict[int, bytes] = {}
+
+    def adjourn(self) -> None:
+        """Another run begins. Messages read stay read."""
+        self._delivered, self._sealed = {}, {}
+
+    def read(self, data: bytes) -> Read | None:
+        """Open a message, once for all who get it. None for what is none."""
+        if data not in self._read:
+            if len(self._read) >= READ_MAX:
+                self._read.clear()
+            self._read[data] = self._open(data)
+        return self._read[data]
+
+    def _open(self, data: bytes) -> Read | None:
+        try:
+            envelope, body = open_envelope(data)
+        except MessageRefused:
+            return None
+        valid = self.signed(envelope.kind, body.sender, envelope.body, envelope.signature)
+        facts = tuple(self._facts(envelope.kind, body)) if valid else ()
+        return Read(envelope, body, valid, facts)
+
+    def signed(self, kind: str, member: int, body: bytes, signature: bytes) -> bool:
+        """Whether a member of the committee signed that."""
+        return member < self._committee.size and self._committee.signed_by(kind, member, body, signature)
+
+    def _facts(self, kind: str, body: Body) -> Iterator[Fact]:
+        match body:
+            case Vote():
+                yield (kind, body.view, body.height, body.digest), body.sender
+            case Checkpoint():
+                yield (CHECKPOINT, -1, body.height, body.header_hash), body.sender
+            case Suspect():
+                yield (SUSPECT, body.view, -1, b""), body.sender
+            case ViewChange():
+                yield (VIEW_CHANGE, body.view, -1, b""), body.sender
+                yield from self._seal_facts(body.seal)
+            case NewView():
+                yield (NEW_VIEW, body.view, -1, b""), body.sender
+                yield from self._new_view_facts(body)
+            case Status():
+                yield from self._seal_facts(body.seal)
+                for certificate in body.final:
+                    yield from self._commit_facts(certificate)
+
+    def _new_view_facts(self, body: NewView) -> Iterator[Fact]:
+        for each in body.view_changes:
+            try:
+                left = open_body(VIEW_CHANGE, each.body)
+            except CodecError:
+                continue
+            if isinstance(left, ViewChange) and self.signed(VIEW_CHANGE, left.sender, each.body, each.signature):
+                yield from self._seal_facts(left.seal)
+                for certificate in left.prepared:  # its digest may be proposed again
+                    yield ("again", body.view, certificate.height, certificate.digest), left.sender
+
+    def _seal_facts(self, seal: Seal | None) -> Iterator[Fact]:
+        for each in seal.signatures if seal else ():
+            assert seal is not None
+            claimed = Checkpoint(seal.epoch, seal.height, each.member, seal.header_hash)
+            if self.signed(CHECKPOINT, each.member, claimed.encode(), each.signature):
+                yield (CHECKPOINT, -1, seal.height, seal.header_hash), each.member
+
+    def _commit_facts(self, final: CommitCertificate) -> Iterator[Fact]:
+        for each in final.signatures:
+            claimed = Vote(self._committee.epoch, final.view, final.height, each.member, final.digest)
+            if self.signed(COMMIT, each.member, claimed.encode(), each.signature):
+                yield (COMMIT, final.view, final.height, final.digest), each.member
+
+    def power(self, members: Iterable[int]) -> int:
+        """The power of distinct members."""
+        return sum(self._committee.powers[each] for each in set(members))
+
+    def on_delivered(self, member: int, height: int, digest: bytes) -> None:
+        """A correct member delivered (I1)."""
+        if self._delivered.setdefault(height, digest) != digest:
+            raise Violation(f"member {member} delivered another batch at height {height} than a correct one before")
+
+    def on_sealed(self, member: int, height: int, header_hash: bytes) -> None:
+        """A correct member sealed (I6)."""
+        if self._sealed.setdefault(height, header_hash) != header_hash:
+            raise Violation(f"member {member} sealed another header at height {height} than a correct one before")
+
+
+class Witness:
+    """One member over all its lives. Raises `Violation` at the first breach.
+
+    `faulty` None: the run keeps no fault bound, so halts, accusations and disagreement prove nothing; the
+    preconditions of votes still bind.
+    """
+
+    def __init__(
+        self,
+        member: int,
+        committee: Committee,
+        parameters: Parameters,
+        court: Court,
+        faulty: frozenset[int] | None,
+    ) -> None:
+        self._member = member
+        self._committee = committee
+        self._window = parameters.window
+        self._court = court
+        self._faulty = faulty
+        self._heard: dict[Place, set[int]] = {}
+        self._said: dict[tuple[str, int, int], bytes] = {}  # (kind, view, height) -> body
+        self._wishes: dict[int, int] = {}  # member -> the highest view it wants
+        self._left_for = 0
+        self._durable: set[bytes] = set()
+        self._batches: dict[bytes, Batch] = {}
+        self._ready: set[bytes] = set()
+        self._fetched: set[tuple[int, bytes]] = set()
+        self._executed: dict[int, bytes] = {}
+        self._delivered_height = 0
+        self._sealed_height = 0
+
+    # ── what it is told ───────────────────────────────────────────────────────────────────────────
+
+    def on_start(self, tip: Tip) -> None:
+        """A new life from that tip."""
+        self._delivered_height = self._sealed_height = tip.height
+
+    def on_heard(self, data: bytes) -> None:
+        """Bytes that the replica is about to get."""
+        read = self._court.read(data)
+        if read is not None:
+            self._note(read)
+
+    def _note(self, read: Read) -> None:
+        for place, member in read.facts:
+            self._heard.setdefault(place, set()).add(member)
+            if place[0] in (SUSPECT, VIEW_CHANGE):
+                wish = place[1] + (place[0] == SUSPECT)
+                self._wishes[member] = max(wish, self._wishes.get(member, 0))
+
+    def on_event(self, event: Event) -> None:
+        """Any other event that the replica is about to get."""
+        match event:
+            case BodiesReady(digest):
+                self._ready.add(digest)
+            case Executed(height, header_hash):
+                self._executed[height] = header_hash
+            case BlockFetched(_, batch):
+                self._fetched.add((batch.height, batch.digest))
+                self._ready.add(batch.digest)
+
+    # ── what it asks for ──────────────────────────────────────────────────────────────────────────
+
+    def on_action(self, action: Action) -> None:
+        """The next action, in order."""
+        match action:
+            case Persist(record):
+                self._on_durable(record)
+            case Send(_, data) | Broadcast(data):
+                self._on_sent(data)
+            case Deliver(height, batch, digest):
+                self._on_delivered(height, batch, digest)
+            case Sealed(height, header_hash, seal):
+                self._on_sealed(height, header_hash, seal)
+            case Evidence(kind, member, first, second):
+                self._on_evidence(kind, member, first, second)
+            case Halt(diagnosis):
+                self._require(self._faulty is None, f"halted: {diagnosis}")
+
+    def _require(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise Violation(f"member {self._member}: {what}")
+
+    def _on_durable(self, record: bytes) -> None:
+        match read_record(record):
+            case BatchHeld(digest, batch):
+                self._require(batch.digest == digest, f"holds a batch under another digest at height {batch.height}")
+                self._batches[digest] = batch
+            case Voted(_, _, signature) | Certified(_, signature) | CheckpointSigned(_, signature):
+                self._durable.add(signature)
+            case Left(_, envelope) | Entered(_, envelope):
+                self._durable.add(envelope.signature)
+
+    def _on_sent(self, data: bytes) -> None:
+        read = self._court.read(data)
+        self._require(read is not None and read.valid, "sent what is no message, or is not signed by its sender")
+        assert read is not None
+        envelope, body = read.envelope, read.body
+        if body.sender != self._member or envelope.kind == STATUS:
+            return
+        place = (envelope.kind, getattr(body, "view", -1), getattr(body, "height", -1))
+        repeated = place in self._said
+        said = self._said.setdefault(place, envelope.body)
+        self._require(said == envelope.body, f"two of {place}: {open_body(envelope.kind, said)} and {body}")
+        self._require(
+            envelope.kind == SUSPECT or envelope.signature in self._durable, f"sent {place} before its record"
+        )
+        late = envelope.kind in (PRE_PREPARE, PREPARE, COMMIT) and place[1] < self._left_for
+        self._require(not late, f"voted {place} after it left for view {self._left_for}")
+        if not repeated:
+            self._check(envelope.kind, body)
+        self._note(read)
+
+    # ── preconditions ─────────────────────────────────────────────────────────────────────────────
+
+    def _check(self, kind: str, body: Body) -> None:
+        """A vote that was never sent before: is what it needs there?"""
+        match body:
+            case Vote():
+                self._check_window(kind, body.height)
+                entered = body.view == 0 or self._heard_any((NEW_VIEW, body.view, -1, b""))
+                self._require(entered, f"{kind} in view {body.view} that it did not enter")
+                if kind == PREPARE:
+                    self._check_prepare(body)
+                elif kind == COMMIT:
+                    self._require(self._quorum(PREPARE, body), f"COMMIT without a quorum of PREPAREs: {body}")
+            case Checkpoint():
+                self._check_window(kind, body.height)
+                self._require(self._executed.get(body.height) == body.header_hash, f"CHECKPOINT not executed: {body}")
+            case ViewChange():
+                self._check_leave(body)
+            case NewView():
+                left = self._heard.get((VIEW_CHANGE, body.view, -1, b""), ())
+                self._require(self._court.power(left) >= self._committee.quorum, f"NEW-VIEW alone: {body.view}")
+
+    def _check_window(self, kind: str, height: int) -> None:
+        inside = self._sealed_height < height <= self._sealed_height + self._window
+        self._require(inside, f"{kind} at height {height} with the seal at {self._sealed_height}")
+
+    def _check_prepare(self, body: Vote) -> None:
+        batch = self._batches.get(body.digest)
+        self._require(batch is not None, f"PREPARE without the batch: {body}")
+        assert batch is not None
+        again = self._heard_any(("again", body.view, body.height, body.digest))
+        null = not batch.hashes and batch.view == body.view > 0
+        proposed = self._heard_any((PRE_PREPARE, body.view, body.height, body.digest))
+        self._require(proposed or again or null, f"PREPARE for what nobody proposed: {body}")
+        self._require(not batch.hashes or body.digest in self._ready, f"PREPARE without bodies: {body}")
+
+    def _check_leave(self, body: ViewChange) -> None:
+        base = body.seal.height if body.seal else 0
+        shown = {each.height: each.view for each in body.prepared}
+        for kind, view, height in self._said:
+            if kind == COMMIT and height > base:
+                self._require(shown.get(height, -1) >= view, f"VIEW-CHANGE hides the COMMIT of {view}, {height}")
+        wanting = [member for member, view in self._wishes.items() if view >= body.view]
+        self._require(self._court.power(wanting) >= self._committee.weak_quorum, f"left for {body.view} alone")
+        self._require(body.view > self._left_for, f"left for {body.view} after {self._left_for}")
+        self._left_for = body.view
+
+    def _heard_any(self, place: Place) -> bool:
+        return bool(self._heard.get(place))
+
+    def _quorum(self, kind: str, body: Vote) -> bool:
+        members = self._heard.get((kind, body.view, body.height, body.digest), ())
+        return self._court.power(members) >= self._committee.quorum
+
+    def _on_delivered(self, height: int, batch: Batch, digest: bytes) -> None:
+        self._require(height == self._delivered_height + 1, f"delivered {height} after {self._delivered_height}")
+        self._require(batch.height == height and batch.digest == digest, f"delivered another batch at {height}")
+        self._delivered_height = height
+        voted = [
+            members
+            for (kind, _, where, what), members in self._heard.items()
+            if kind == COMMIT and (where, what) == (height, digest)
+        ]
+        final = any(self._court.power(members) >= self._committee.quorum for members in voted)
+        self._require(final or (height, digest) in self._fetched, f"delivered {height} without a quorum of COMMITs")
+        if self._faulty is not None:
+            self._court.on_delivered(self._member, height, digest)
+
+    def _on_sealed(self, height: int, header_hash: bytes, seal: Seal) -> None:
+        self._require(height == self._sealed_height + 1, f"sealed {height} after {self._sealed_height}")
+        self._require(self._executed.get(height) == header_hash == seal.header_hash, f"sealed another header: {height}")
+        signers = [
+            each.member
+            for each in seal.signatures
+            if self._court.signed(
+                CHECKPOINT,
+                each.member,
+                Checkpoint(seal.epoch, height, each.member, header_hash).encode(),
+                each.signature,
+            )
+        ]
+        proper = seal.height == height and signers == sorted({each.member for each in seal.signatures})
+        enough = self._court.power(signers) >= self._committee.quorum
+        self._require(proper and enough, f"the seal of {height} does not hold")
+        self._sealed_height = height
+        if self._faulty is not None:
+            self._court.on_sealed(self._member, height, header_hash)
+
+    def _on_evidence(self, kind: str, member: int, first: bytes, second: bytes) -> None:
+        one, other = self._court.read(first), self._court.read(second)
+        self._require(one is not None and other is not None and one.valid and other.valid, "accused without signatures")
+        assert one is not None
+        assert other is not None
+        same = one.body.sender == other.body.sender == member and one.envelope.kind == other.envelope.kind == kind
+        self._require(same and one.envelope.body != other.envelope.body, f"accused {member} with no contradiction")
+        self._require(self._faulty is None or member in self._faulty, f"accused member {member}, who is correct")
