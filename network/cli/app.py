@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from network.cli import contracts, keys, nodes, reading, receipts, setup
+from network.cli import contracts, evidence, keys, nodes, reading, receipts, setup, simulate
 from network.cli.console import examples
 
 app = typer.Typer(
@@ -35,6 +35,8 @@ app.command(rich_help_panel=LOOK, epilog=reading.STATUS_EXAMPLES)(reading.status
 app.command(rich_help_panel=LOOK, epilog=reading.BLOCK_EXAMPLES)(reading.block)
 app.command(rich_help_panel=LOOK, epilog=reading.TX_EXAMPLES)(reading.tx)
 app.command(rich_help_panel=LOOK, epilog=receipts.VERIFY_EXAMPLES)(receipts.verify)
+app.command(rich_help_panel=LOOK, epilog=evidence.EVIDENCE_EXAMPLES)(evidence.evidence)
+app.command(rich_help_panel=LOOK, epilog=simulate.SIMULATE_EXAMPLES)(simulate.simulate)
 
 
 def _show_version(wanted: bool) -> None:
