@@ -253,7 +253,7 @@ def test_a_window_of_full_blocks_must_fit_one_message():
 def test_a_network_whose_new_view_fits_no_message_is_refused():
     check = genesis_file._check_new_view_fits
     check(Parameters(), 200)
-    check(Parameters(window=64), 80)
+    check(Parameters(window=64), 60)
     with pytest.raises(GenesisError, match=r"validators: found 100, expected fewer with a window of 64 and 2000"):
         check(Parameters(window=64), 100)
     with pytest.raises(GenesisError, match="the message that starts a view could take"):
