@@ -399,6 +399,9 @@ class Stage:
         self.votes = {each: VoteChecker(each) for each in self.correct}
         self.disk = {each: Disk() for each in acting}
         self.replicas, self.order, self.timers = {}, {}, {each: {} for each in acting}
+        self.starts = 0
+        # Every start asks the others what they hold of its votes (P6.6), where enough are played to answer.
+        self.asking = sum(self.powers[each] for each in acting) >= self.committee.quorum
         self.pool = {each: {} for each in acting}
         self.wanted = dict.fromkeys(acting)
         self.told = dict.fromkeys(acting, False)
@@ -428,7 +431,8 @@ class Stage:
         )
         done = disk.executed()
         self.pool[member] = {each: None for each in self.pool[member] if each not in done}
-        self.step(member, Start(self.clock_ms(member)))
+        self.starts += 1
+        self.step(member, Start(self.clock_ms(member), self.starts if self.asking else 0))
         self._tell_waiting(member)
         return self.replicas[member]
 
