@@ -23,7 +23,7 @@ from consensus.messages import (
 from consensus.recovery import BatchHeld, CommitHeld
 from consensus.slot import ASKED, READY, REFUSED, Final, Proposal, Round, Slot, Votes
 from consensus.view_changing import suspect, suspect_turn
-from ledger.types import Batch
+from ledger.types import HEIGHT_MAX, Batch
 
 # ── what arrives ──────────────────────────────────────────────────────────────────────────────────
 
@@ -278,18 +278,18 @@ def _repeats_earlier(core: Core, height: int, batch: Batch) -> bool:
 
 def in_flight(core: Core) -> list[Batch]:
     """The batches proposed or final at every unsealed height, ascending."""
-    return in_flight_below(core, max(core.slots, default=0) + 1)
+    return in_flight_below(core, HEIGHT_MAX + 1)
 
 
 def in_flight_below(core: Core, height: int) -> list[Batch]:
     """The batches proposed or final at unsealed heights below `height`."""
     found = []
-    for each in range(core.sealed_height + 1, height):
-        slot = core.slots.get(each)
-        if slot is None:
-            continue
-        current = slot.rounds.get(core.view)
-        digest = slot.final.digest if slot.final else current and current.proposal and current.proposal.digest
+    for each in sorted(core.slots):
+        if each >= height:
+            break
+        slot = core.slots[each]
+        proposal = slot.proposal_in(core.view)
+        digest = slot.final.digest if slot.final else proposal and proposal.digest
         if digest:
             found.append(slot.batches[digest])
     return found

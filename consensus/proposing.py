@@ -44,15 +44,16 @@ def on_batch_ready(core: Core, event: BatchReady) -> None:
     """Propose it, unless the request it answers was taken back."""
     if core.requested != (event.height, event.view):
         return
+    core.requested = None
     hashes = _propose_once(core, event)
     if not hashes:
-        core.requested, core.pen_rests = None, True
+        core.pen_rests = True
         return
     batch = Batch(core.committee.epoch, event.height, event.view, core.member, event.time_ms, hashes, core.fresh_from)
     permit = core.safety.propose(batch, batch.digest)
-    if permit is None:
+    if permit is None:  # this place was signed for before a restart: nothing more to say there
+        core.pen_rests = True
         return
-    core.requested = None
     core.grant(permit)
     accept(core, batch, Vote(batch.epoch, batch.view, batch.height, core.member, batch.digest), permit.envelope)
 
