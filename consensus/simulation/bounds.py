@@ -23,24 +23,17 @@ REFUSAL_REASONS_MAX = 64
 
 
 def excess(core: Core, members: int, window: int) -> str:
-    """What exceeds its cap, empty if nothing does. Quick: sizes only, no buffer is walked."""
+    """What exceeds its cap, empty if nothing does. Quick: the sizes of what peers fill, no buffer is walked."""
     heights = BUFFERED_WINDOWS * window
     if (
         len(core.slots) <= heights
         and len(core.checkpoints) <= heights
         and len(core.seals) <= heights
-        and len(core.executed) <= heights
         and len(core.view_changes) <= members
         and len(core.suspects) <= members
-        and len(core.reported) <= 2 * members
-        and len(core.awaiting) <= heights * BATCHES_A_SLOT
-        and len(core.touched) <= heights
-        and len(core.refused) <= REFUSAL_REASONS_MAX
     ):
         return ""
-    return ", ".join(
-        f"{name}: {size}, at most {cap}" for name, size, cap in _sizes(core, members, window) if size > cap
-    )
+    return deep_excess(core, members, window)
 
 
 def deep_excess(core: Core, members: int, window: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from consensus.actions import Action, Broadcast, CancelTimer, Evidence, Halt, Persist, Send, SetTimer
+from consensus.core import Core
 from consensus.errors import ConsensusError
 from consensus.events import Event, Received, Start, TimerFired
 from consensus.replica import Replica
@@ -256,16 +257,19 @@ class Node:
 
     def step(self, event: Event) -> None:
         """Hand an event to the replica, queue what it asks for, and perform what need not wait."""
-        if self.replica is None:
+        replica = self.replica
+        if replica is None:
             return
         if self.cluster.watch:
             self.cluster.watch.on_event(self.cluster.now, self.member, event)
         try:
-            actions = self.replica.step(event)
+            actions = replica.step(event)
         except Exception as error:
             told = traceback.format_exc(limit=-4)
             raise Violation(f"member {self.member}: {type(error).__name__} left step: {error}\n{told}") from error
-        self._judge_memory()
+        self._judge_memory(replica._core)  # noqa: SLF001 - a judge may look
+        if not actions:
+            return
         for action in actions:
             self.cluster.trace(self.number, action)
             if isinstance(action, SetTimer | CancelTimer):
@@ -273,9 +277,7 @@ class Node:
         self._pending.extend(actions)
         self._pump()
 
-    def _judge_memory(self) -> None:
-        assert self.replica is not None
-        core = self.replica._core  # noqa: SLF001 - a judge may look
+    def _judge_memory(self, core: Core) -> None:
         self._steps += 1
         look = excess if self._steps % DEEP_LOOK_EVENTS else deep_excess
         if found := look(core, self.cluster.plan.members, self.cluster.plan.window):

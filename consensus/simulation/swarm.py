@@ -15,6 +15,8 @@ from consensus.simulation.prng import Prng, stream
 VERSION = 2
 HEAL_MS = 30_000
 SIZES = (4, 4, 4, 7, 10)
+LOAD = ((15, 40), (12, 28), (8, 20))  # transactions in 30 s: below 5 members, below 10, from there on
+TIMEOUTS_MS = ((1000, 2000), (2000, 3000), (2000, 4000))  # a STATUS is sent every quarter, by everybody to everybody
 DAY_MS = 86_400_000
 SKEWS_MS = (40_000, -40_000, DAY_MS, -DAY_MS, 5_000, -5_000, 29_000)
 
@@ -40,9 +42,9 @@ def swarm(seed: int, members: int | None = None) -> Plan:
         skewed=tuple((member, SKEWS_MS[prng.below(4)]) for member, how in faulty if how == "skewed"),
         network=_network(stream(seed, "network", VERSION)),
         disturbances=_disturbances(stream(seed, "disturbances", VERSION), members, faulty),
-        transactions=prng.between(15, 40),
+        transactions=prng.between(*LOAD[min(members, 10) // 5]),
         window=(1, 2, 4, 8)[prng.below(4)],
-        request_timeout_ms=2000 if members > 4 else (1000, 2000)[prng.below(2)],
+        request_timeout_ms=TIMEOUTS_MS[min(members, 10) // 5][prng.below(2)],
         heal_ms=HEAL_MS,
     )
 
