@@ -350,6 +350,7 @@ def test_53_old_checkpoint_replay_never_lowers_the_window_not_even_after_a_resta
     stage.restart(*stage.members)
     assert stage.heights("sealed_height") == [12] * 4
     replay()
+    stage.run(500)
     assert {member: dict(stage.disk[member].blocks) for member in stage.members} == before
     stage.fill(1)
     assert stage.heights("sealed_height") == [13] * 4

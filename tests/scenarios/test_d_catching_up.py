@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from consensus.actions import Deliver, Fetch, Sealed
-from consensus.amnesia import WINDOWS_TO_WAIT
 from consensus.catch_up import FETCH_BLOCKS_MAX, IDLE_TICKS_MAX
 from consensus.core import BUFFERED_WINDOWS
 from consensus.events import BlockFetched, Executed, FetchFailed, Received
 from consensus.messages import CHECKPOINT, COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE
+from consensus.recovery import Anchor
 from consensus.simulation.stubs import EPOCH_START_MS
 from ledger.store import BlockStore
 from ledger.types import HEIGHT_MAX, Seal, SealSignature
@@ -177,13 +177,15 @@ def test_56_claims_that_differ_are_not_added_up_for_a_header(make_stage):
 
 
 def test_56_claims_that_differ_count_one_a_member_for_one_that_lost_its_journal(forge, make_solo):
-    """The same member with three heights is one report, not a quorum of them."""
+    """The same member with three answers is one answer, not a quorum of them."""
     blocks = forge.chain(3)
     solo = make_solo(journal=[])
     for height in (1, 2, 3):
-        solo.hear(forge.status(0, height=height, seal=blocks[height - 1][2]))
+        solo.hear(forge.status(0, height=height, seal=blocks[height - 1][2], echo=1, reach=height))
     assert solo.replica.silent
-    assert solo.replica._doubt._highest is None
+    assert "members with power 2 of 3 have answered" in solo.replica.silence
+    solo.hear(forge.status(1, height=3, seal=blocks[2][2], echo=1, reach=3))
+    assert "votes again when height 7 is sealed" in solo.replica.silence
 
 
 # ── 57 ────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,9 +274,12 @@ def test_59_catch_up_under_full_load_closes_a_gap_of_ten_thousand(make_stage):
         for member in (0, 1, 2):
             stage.disk[member].blocks[header.height] = (header, batch, batch.hashes, seal)
     remember_executed(stage)
-    for member in stage.members:
+    for member in (0, 1, 2):
+        stage.disk[member].journal = [Anchor(gap).encode()]
         stage.start(member)
+    stage.settle()
     rounds = serving_while_others_go_on(stage, 1, (0, 1, 2), 50)
+    stage.start(3)
     stage.run_until(lambda: len(set(stage.heights("sealed_height"))) == 1, 60_000)
     assert stage.replicas[3].sealed_height == gap + 50
     assert [height for height, _ in stage.delivered(3)] == list(range(1, gap + 50 + 1))
@@ -442,17 +447,18 @@ def test_64_fresh_disks_of_all_form_no_quorum_of_the_empty(make_stage):
 
 
 def test_64_fresh_disk_of_one_heals_by_itself(make_stage):
-    """The twin within the bound: it listens, follows, and votes again two windows later."""
+    """The twin within the bound: it asks, follows, and votes again a window later (P6.5)."""
     stage = make_stage()
     stage.fill(3)
     stage.crash(3)
     stage.disk[3].journal, stage.disk[3].blocks = [], {}
     stage.start(3)
     stage.run(2000)
-    stage.fill(WINDOWS_TO_WAIT * stage.parameters.window - 1)
+    assert "votes again when height 7 is sealed, now 3" in stage.replicas[3].silence
+    stage.fill(stage.parameters.window - 1)
     assert stage.replicas[3].silent
     stage.fill(1)
     stage.run(2000)
     assert not stage.replicas[3].silent
     stage.fill(2)
-    assert stage.heights("sealed_height") == [13] * 4
+    assert stage.heights("sealed_height") == [9] * 4

@@ -134,6 +134,7 @@ class World:
         self.directory, self.forge, self.consortium = directory, forge, consortium
         self.journal_path, self.blocks_path = directory / "votes.journal", directory / "blocks"
         self.saved = directory.with_name(directory.name + ".synced")
+        self.question = 0  # what this member last asked of its past
         self.slots = {}  # (kind, view, height) -> body
         self.sent = []
         self.proposed = None  # the batch of height 3, once anybody saw the proposal
@@ -161,6 +162,7 @@ class World:
         """A message left: nothing of its kind, view and height ever said anything else, and its record is durable."""
         envelope, body = open_envelope(data)
         if envelope.kind == STATUS:
+            self.question = body.token or self.question
             return
         place = (envelope.kind, getattr(body, "view", 0), getattr(body, "height", 0))
         assert self.slots.setdefault(place, envelope.body) == envelope.body, f"two messages at {place}"
@@ -177,6 +179,8 @@ class World:
     def say(self):
         """Everything that correct peers say, again and again, whatever of it arrived before."""
         forge = self.forge
+        if self.question:
+            yield from (forge.status(each, echo=self.question, reach=3) for each in PEERS)
         for record in self.records[1:3]:
             batch = record.block.batch
             yield forge.pre_prepare(batch)
@@ -508,6 +512,84 @@ def test_67_own_vote_of_each_kind_is_repeated(make_stage, kind):
     assert stage.views() == [0, 0, 0, 0]
 
 
+# ── 68 ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def set_back(stage, member, heights, what):
+    """A copy of a member's directory is taken, the cluster goes on, and the copy comes back in place of it."""
+    disk = stage.disk[member]
+    journal, blocks = list(disk.journal), dict(disk.blocks)
+    stage.fill(heights)
+    stage.crash(member)
+    disk.journal = journal
+    if what == "everything":
+        disk.blocks = blocks
+    stage.now += 1
+    stage.start(member)
+    stage.settle()
+    stage.run(2000)
+
+
+@pytest.mark.parametrize("what", ["everything", "the journal"])
+@pytest.mark.parametrize("heights", [1, 5, 250])
+def test_68_restored_backup_is_silent_about_every_height_that_it_voted_at(make_stage, heights, what):
+    """Nobody disagrees with what it forgot: it follows the others' seals and speaks above them, at no height twice.
+
+    Source: CometBFT's double_sign_check_height, and its off-by-one.
+    """
+    stage = make_stage()
+    stage.fill(6)
+    set_back(stage, 3, heights, what)
+    before = _votes_of(stage, 3)
+    stage.fill(stage.parameters.window + 1)
+    stage.run(2000)
+    stage.fill(2)
+    assert stage.heights("sealed_height") == [6 + heights + stage.parameters.window + 3] * 4
+    assert not stage.replicas[3].silent
+    new = [body.height for body in _votes_of(stage, 3) if body not in before]
+    assert new
+    assert min(new) > 6 + heights
+
+
+@pytest.mark.parametrize("kind", [PREPARE, COMMIT, CHECKPOINT])
+def test_68_restored_backup_is_found_out_by_what_the_others_hold_of_it(make_stage, kind):
+    """A vote of its own that its journal should show comes back: it counts as one that lost its journal (P6.6), and
+    votes again a window above anything that it can have signed.
+    """
+    stage = make_stage()
+    stage.fill(6)
+    held_up = stage.lose(lambda packet: packet.kind == kind and packet.sender in (0, 1))
+    set_back(stage, 3, 1, "the journal")
+    stage.lost.remove(held_up)
+    assert "lost or set back" in stage.replicas[3].silence
+    before = _votes_of(stage, 3)
+    stage.run(3000)
+    stage.fill(stage.parameters.window - 1)
+    assert _votes_of(stage, 3) == before
+    stage.fill(3)
+    stage.run(2000)
+    stage.fill(1)
+    assert not stage.replicas[3].silent
+    assert len(set(stage.heights("sealed_height"))) == 1
+    new = [body.height for body in _votes_of(stage, 3) if body not in before]
+    assert min(new) > 6 + stage.parameters.window
+
+
+def test_68_restored_backup_that_is_not_old_speaks_at_once(make_stage):
+    """The twin: nothing was signed since the copy was made."""
+    stage = make_stage()
+    stage.fill(6)
+    set_back(stage, 3, 0, "everything")
+    assert not stage.replicas[3].silent
+    stage.fill(1)
+    assert stage.heights("sealed_height") == [7] * 4
+    assert 7 in [body.height for body in _votes_of(stage, 3)]
+
+
+def _votes_of(stage, member):
+    return [body for kind in (PREPARE, COMMIT, CHECKPOINT) for body in stage.said(member, kind)]
+
+
 # ── 69 ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -564,7 +646,7 @@ def test_78_all_off_at_once_again_and_again_under_load_loses_nothing_that_was_ac
     acknowledged, number = set(), 0
     for _ in range(25):
         for member in stage.members:
-            stage.fuse[member] = chance.between(1, 160)
+            stage.fuse[member] = chance.between(1, 400)
         for _ in range(chance.between(1, 4)):
             number += 1
             stage.submit(f"t{number}", to=list(stage.replicas))
@@ -580,7 +662,7 @@ def test_78_all_off_at_once_again_and_again_under_load_loses_nothing_that_was_ac
     assert all(each == done[0] for each in done)
     assert len(set(done[0])) == len(done[0]) == number
     assert acknowledged <= set(done[0])
-    assert len(acknowledged) > number // 4
+    assert len(acknowledged) > number // 3
 
 
 def _power_off(stage, chance):
