@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from consensus.errors import MessageRefused
-from consensus.messages import PRE_PREPARE, Body, Envelope, open_envelope
+from consensus.messages import CHECKPOINT, PRE_PREPARE, Body, Envelope, open_envelope
 from consensus.simulation import lies_views, lies_votes, mutation
+from consensus.simulation.disk import StoredBlock
 from consensus.simulation.liar import Liar
 from consensus.simulation.noise import NOISES
-from ledger.types import Batch
+from ledger.types import Checkpoint, Seal, SealSignature
 
 SLOW = "slow"  # delays every proposal to nine tenths of the time-out (scenario 91)
 CENSOR = "censor"  # leaves a quarter of the clients out while it leads (scenario 92)
-HONEST = "honest"  # follows the protocol; for combinations, and as a source that lies only when it is asked
+HONEST = "honest"  # says nothing wrong: in a combination, or as a source that lies only when it is asked for blocks
 
 Bend = Callable[[Liar, int, Envelope, Body], list[Envelope]]
 Outgoing = list[tuple[int, bytes, int]]  # (receiver, message, how much later in milliseconds)
@@ -73,7 +76,27 @@ class Tamper:
         """What it says unasked in this beat, to everybody."""
         return [data for make in self.noises for data in make(self.liar)]
 
-    def source(self, batch: Batch) -> Batch | None:
-        """The batch of a block that it is asked for: true, another, or none."""
-        way = self.liar.prng.below(3)
-        return (batch, self.liar.other_batch(batch), None)[way] if batch.hashes else batch
+    def source(self, block: StoredBlock) -> StoredBlock | None:
+        """A block that it is asked for: true, wrong in one part, or none."""
+        liar, seal = self.liar, block.seal
+        assert seal is not None
+        other = msgspec.structs.replace(block.header, state_root=bytes(32))
+        forged = msgspec.structs.replace(seal, header_hash=other.hash, signatures=self._forged(seal, other.hash))
+        batch = liar.other_batch(block.batch)
+        ways = (
+            None,
+            block,
+            msgspec.structs.replace(block, batch=batch),
+            msgspec.structs.replace(block, header=msgspec.structs.replace(block.header, batch_digest=batch.digest)),
+            msgspec.structs.replace(block, header=other),
+            msgspec.structs.replace(block, header=other, seal=forged),
+            msgspec.structs.replace(block, seal=msgspec.structs.replace(seal, signatures=seal.signatures[1:])),
+            msgspec.structs.replace(block, seal=msgspec.structs.replace(seal, height=seal.height + 1)),
+        )
+        return ways[liar.prng.below(len(ways))]
+
+    def _forged(self, seal: Seal, header_hash: bytes) -> tuple[SealSignature, ...]:
+        def body_of(member: int) -> Checkpoint:
+            return Checkpoint(seal.epoch, seal.height, member, header_hash)
+
+        return self.liar.forged_signatures(CHECKPOINT, body_of)

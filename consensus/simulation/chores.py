@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BODIES_RETRY_MS = 50
 BODIES_RETRY_MS_MAX = 800
 OFFERED_BLOCKS = 3  # so many blocks' worth of hashes are offered to a primary: it leaves out those in flight
+SILENT_SOURCE_PERMILLE = 200  # how often a liar that is asked for blocks does not answer at all
 CENSORED_BELOW = 64  # a censor leaves out clients whose transactions begin with a byte below
 
 
@@ -194,12 +195,14 @@ class Chores:
             node.later(delay, lambda: node.step(FetchFailed(member, node.clock_ms)))
             return
         tamper = self._cluster.nodes[member].tamper
+        if tamper and node.chance.chance(SILENT_SOURCE_PERMILLE):
+            return
         for block in blocks:
-            batch = tamper.source(block.batch) if tamper else block.batch
-            if batch is None:
+            handed = tamper.source(block) if tamper else block
+            if handed is None:
                 node.later(delay, lambda: node.step(FetchFailed(member, node.clock_ms)))
                 return
-            node.later(delay, self._take, msgspec.structs.replace(block, batch=batch))
+            node.later(delay, self._take, handed)
 
     def _take(self, block: StoredBlock) -> None:
         """A fetched block, with its bodies."""

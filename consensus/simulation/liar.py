@@ -56,6 +56,8 @@ class Liar:
     def note(self, envelope: Envelope, body: Body, data: bytes) -> None:
         """Remember what might be of use."""
         self.memory.append(data)
+        if body.sender >= self.members:
+            return
         for batch in envelope.batches:
             if len(self.batches) < MEMORY_MAX:
                 self.batches[batch.digest] = batch

@@ -67,9 +67,36 @@ def impersonate(liar: Liar, receiver: int, envelope: Envelope, body: Body) -> Sa
         return [envelope]
     batch = liar.other_batch(envelope.batches[0])
     said = [_proposal(liar, body, batch)]
-    for each in range(liar.members):
+    for each in range(liar.members + 1):
         vote = msgspec.structs.replace(body, sender=each, digest=batch.digest)
         said += [liar.signed(PREPARE, vote), liar.signed(COMMIT, vote)]
+    return said
+
+
+def usurp(liar: Liar, receiver: int, envelope: Envelope, body: Body) -> Saying:
+    """Says whatever it says in others' names too, and in that of nobody; proposes where it is not its turn."""
+    said = [envelope]
+    if isinstance(body, Vote | Checkpoint | Suspect | ViewChange):
+        other = (liar.member + 1 + liar.prng.below(liar.members)) % (liar.members + 1)
+        said.append(liar.signed(envelope.kind, msgspec.structs.replace(body, sender=other), envelope.batches))
+    if envelope.kind == PREPARE and isinstance(body, Vote) and body.digest in liar.batches:
+        batch = liar.other_batch(liar.batches[body.digest])
+        mine = msgspec.structs.replace(batch, proposer=liar.member)
+        said += [_proposal(liar, body, mine), _proposal(liar, body, batch)]
+        theirs = msgspec.structs.replace(body, sender=batch.proposer)
+        said.append(_proposal(liar, theirs, batch))
+    return said if receiver % 2 else said[::-1]
+
+
+def relabel(liar: Liar, _receiver: int, envelope: Envelope, body: Body) -> Saying:
+    """Hands on what others signed as if they had signed it for another kind of message: PREPAREs as COMMITs."""
+    if not isinstance(body, Vote):
+        return [envelope]
+    said = [envelope]
+    for (view, height, digest), signatures in list(liar.prepares.items())[-4:]:
+        for member, signature in signatures.items():
+            vote = Vote(body.epoch, view, height, member, digest)
+            said.append(Envelope(COMMIT, vote.encode(), signature))
     return said
 
 
@@ -156,6 +183,8 @@ BEHAVIOURS = (
     equivocate,
     conspire,
     impersonate,
+    usurp,
+    relabel,
     stuff,
     double_vote,
     make_up,

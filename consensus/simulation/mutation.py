@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from consensus.messages import BODIES, Body, Envelope, NewView, SignedViewChange, open_body
+from consensus.messages import Body, Envelope, NewView, SignedViewChange, open_body
 from consensus.simulation.liar import Liar
 from consensus.simulation.prng import Prng
 from ledger.errors import LedgerError
@@ -31,8 +31,8 @@ def mutated(liar: Liar, envelope: Envelope, body: Body) -> Envelope | None:
     prng = liar.prng
     if envelope.batches and prng.chance(200):
         return msgspec.structs.replace(envelope, batches=_changed_tuple(prng, envelope.batches))
-    bent = _one_view_change(liar, body) if isinstance(body, NewView) and prng.chance(400) else _changed(prng, body)
     try:
+        bent = _one_view_change(liar, body) if isinstance(body, NewView) and prng.chance(400) else _changed(prng, body)
         return liar.signed(envelope.kind, bent, envelope.batches)
     except (LedgerError, msgspec.MsgspecError, OverflowError):
         return None
@@ -40,6 +40,8 @@ def mutated(liar: Liar, envelope: Envelope, body: Body) -> Envelope | None:
 
 def _one_view_change(liar: Liar, body: NewView) -> Body:
     """One field of one VIEW-CHANGE in a NEW-VIEW, signed anew where the liar can."""
+    if not body.view_changes:
+        return body
     place = liar.prng.below(len(body.view_changes))
     inner = _changed(liar.prng, open_body("view-change", body.view_changes[place].body))
     signed = liar.signed("view-change", inner)
@@ -99,6 +101,3 @@ def _changed_tuple(prng: Prng, value: tuple[Any, ...]) -> tuple[Any, ...]:
     swapped[place], swapped[place - 1] = swapped[place - 1], swapped[place]
     ways = (value[:place] + value[place + 1 :], (*value[:place], value[place], *value[place:]), tuple(swapped), ())
     return ways[prng.below(len(ways))]
-
-
-KINDS = tuple(BODIES)

@@ -7,7 +7,6 @@ an action means for the rest of a node is in `chores`; what survives a crash in 
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -111,13 +110,10 @@ class Node:
             )
         except (ConsensusError, LedgerError) as error:
             raise Violation(f"member {self.member} does not start with its own journal: {error}") from error
-        self.step(self._start_event())
+        self.step(Start(self.clock_ms, stream(self.cluster.plan.seed, "start", self.number, self.life).token()))
         self.chores.tell_waiting()
         if self.tamper and self.tamper.noises:
             self.later(BEAT_MS, self._make_noise)
-
-    def _start_event(self) -> Start:
-        return Start(self.clock_ms)
 
     def _tip(self) -> Tip:
         block = self.disk.blocks.get(self.disk.sealed_height)
@@ -384,8 +380,3 @@ class Node:
         if self.timers.get(name) == token:
             del self.timers[name]
             self.step(TimerFired(name, self.clock_ms))
-
-
-def start_token(seed: int, number: int, life: int) -> bytes:
-    """Sixteen bytes that no other start of any process has."""
-    return hashlib.sha256(b"%d start %d %d" % (seed, number, life)).digest()[:16]

@@ -34,6 +34,10 @@ class Prng:
         """low to high, both included."""
         return low + self.next() % (high - low + 1)
 
+    def token(self) -> int:
+        """1 to 2**62."""
+        return 1 + (self.next() >> 2)
+
     def chance(self, permille: int) -> bool:
         """True in so many of a thousand cases."""
         return self.next() % 1000 < permille
