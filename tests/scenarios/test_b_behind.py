@@ -4,7 +4,24 @@ import itertools
 
 import pytest
 
-from consensus.messages import COMMIT, MESSAGE_BYTES_MAX, NEW_VIEW, PRE_PREPARE, PREPARE, SUSPECT, VIEW_CHANGE
+from consensus.messages import (
+    COMMIT,
+    MESSAGE_BYTES_MAX,
+    NEW_VIEW,
+    PRE_PREPARE,
+    PREPARE,
+    SUSPECT,
+    VIEW_CHANGE,
+    VIEW_MAX,
+    NewView,
+    PreparedCertificate,
+    SignedViewChange,
+    ViewChange,
+    open_envelope,
+)
+from ledger.errors import GenesisError
+from ledger.genesis import _check_new_view_fits
+from ledger.types import HEIGHT_MAX, Batch, Parameters, Seal, SealSignature
 
 EVERYBODY = (0, 1, 2, 3)
 TIMEOUT_MS, TIMEOUT_MAX_MS = 1000, 8000
@@ -26,8 +43,8 @@ def standing_at(forge, sender, sealed, prepared, digests):
 
 @pytest.mark.parametrize("seals", [(10, 0, 8, 0), (10, 10, 8, 0), (3, 2, 1, 0), (0, 0, 0, 0), (20, 10, 10, 0)], ids=str)
 def test_34_every_quorum_of_view_changes_has_a_start(make_stage, seals):
-    """Four members with four different seals, each with certificates above its own: every quorum of them has a start
-    that a member computes alone, above the highest seal, and a fifth witness at height 0 enters it (P4.5, P4.7).
+    """Four members with different seals, each with certificates above its own: every quorum's VIEW-CHANGEs have a start
+    that a member computes alone, above the highest seal among them, and a member at height 0 enters it (P4.5, P4.7).
 
     indy-plenum issue 1506: no common checkpoint was found, and the failing seeds were left out of its tests.
     """
@@ -124,6 +141,30 @@ def test_44_a_view_change_of_a_full_window_of_full_batches_fits(make_stage):
     assert stage.views() == [1] * 4
     assert stage.heights("sealed_height") == [window] * 4
     assert len(stage.transactions(3)) == window * count
+
+
+@pytest.mark.parametrize(("members", "window"), [(60, 64), (200, 8)])
+def test_44_the_largest_new_view_that_a_genesis_allows_fits_a_message(make_stage, members, window):
+    """As many members as a genesis may have with that window and 2,000 transactions a block: every one of them shows a
+    seal and a certificate for every height, signed by all, as far up as numbers go. It is below the bound of a message,
+    and opens. A genesis whose could be larger is refused when it is read."""
+    forge = make_stage(members, byzantine=range(members), start=False).forge
+    _check_new_view_fits(Parameters(window=window), members)
+    with pytest.raises(GenesisError, match="the message that starts a view could take"):
+        _check_new_view_fits(Parameters(window=window), 2 * members)
+    top = HEIGHT_MAX - window
+    signatures = tuple(SealSignature(member, bytes(64)) for member in range(members))
+    hashes = tuple(bytes([number % 256]) * 32 for number in range(2000))
+    batches = [
+        Batch(0, top + each, VIEW_MAX - 1, members - 1, HEIGHT_MAX, hashes, top) for each in range(1, window + 1)
+    ]
+    certificates = tuple(PreparedCertificate(VIEW_MAX - 1, each.height, each.digest, signatures) for each in batches)
+    seal = Seal(0, top, bytes(32), signatures)
+    bodies = [ViewChange(0, VIEW_MAX, member, seal, certificates) for member in range(members)]
+    signed = tuple(SignedViewChange(body.encode(), bytes(64)) for body in bodies)
+    largest = forge.sign(NEW_VIEW, members - 1, NewView(0, VIEW_MAX, members - 1, signed), batches).encode()
+    assert MESSAGE_BYTES_MAX // 3 < len(largest) < MESSAGE_BYTES_MAX
+    assert open_envelope(largest)[0].kind == NEW_VIEW
 
 
 # ── 45: a NEW-VIEW that few hear ──────────────────────────────────────────────────────────────────

@@ -242,8 +242,8 @@ def test_24_whoever_holds_it_and_in_whatever_order(lone, order):
 
 
 def test_25_two_certificates_of_one_view_and_height_are_refused(lone):
-    """They cannot exist unless more members are faulty than the quorum bears: the NEW-VIEW is refused and counted under
-    its own name, and no batch of the two is voted for (P4.5).
+    """They cannot exist unless more members are faulty than the quorum bears: the NEW-VIEW is refused, no batch of
+    the two is voted for, and whoever signed both is named (P2.8, P4.5).
 
     Besu, validationFailsIfTwoRoundChangesArePreparedOnSameRoundDifferentBlock.
     """
@@ -259,10 +259,27 @@ def test_25_two_certificates_of_one_view_and_height_are_refused(lone):
     assert lone.replicas[2].refused == {"contradicting_certificates": 4}
     assert lone.replicas[2].view == 0
     assert lone.said(2, PREPARE) == []
+    assert sorted(lone.evidence) == [(2, PREPARE, member) for member in OTHERS]  # once each, however often it comes
     # The twin: both for one batch.
     view_changes[1] = forge.view_change(1, 1, prepared=[pair(forge, one)])
     lone.hear(2, forge.new_view(view_changes, batches=[one]))
     assert lone.replicas[2].view == 1
+
+
+def test_25_only_those_who_signed_both_are_named(make_stage):
+    """Seven members, five a quorum: the two certificates share four signers. Those are accused, each by both of its
+    signed PREPAREs, and no other (P2.8)."""
+    stage = make_stage(7, byzantine={0, 1, 3, 4, 5, 6})
+    forge, one, other = stage.forge, stage.forge.batch(1, ("a",)), stage.forge.batch(1, ("b",))
+    shown = {0: pair(forge, one, members=(0, 1, 3, 4, 5)), 6: pair(forge, other, members=(1, 3, 4, 5, 6))}
+    leaving = [forge.view_change(m, 1, prepared=[shown[m]] if m in shown else []) for m in (0, 1, 3, 4, 6)]
+    stage.hear(2, forge.new_view(leaving, batches=[one]))
+    assert stage.replicas[2].refused == {"contradicting_certificates": 1}
+    assert stage.evidence == [(2, PREPARE, member) for member in (1, 3, 4, 5)]
+    for proof in stage.proofs:
+        kept = [open_envelope(each) for each in (proof.first, proof.second)]
+        assert [body.digest for _, body in kept] == [one.digest, other.digest]
+        assert all(stage.committee.signed_by(PREPARE, proof.member, each.body, each.signature) for each, _ in kept)
 
 
 def test_26_a_gap_is_filled_with_the_null_batch(make_stage, named):
