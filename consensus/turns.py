@@ -19,6 +19,7 @@ from consensus.standing import Turn
 TURN_WINDOWS = 4  # K, in windows: at least two, so that who was left before a view is known at its second turn
 MEMORY_TURNS = 32  # how many turns' heights are looked back upon: then a member that was left gets the pen again
 LOOKBACK_WINDOWS = 2
+KNOWN_MAX = 16  # answers that are remembered: the window touches two turns, a view that begins some more
 
 Failing = tuple[int, int]  # (the height at which a later view took over, the member that was left)
 
@@ -63,7 +64,8 @@ class Turns:
             if number and judged_through > self._sealed_height:
                 return None
             known = self._holder(view, number, start, self._failings(judged_through) if number else ())
-            self._known = {each: member for each, member in self._known.items() if each[0] == view}
+            if len(self._known) == KNOWN_MAX:
+                del self._known[next(iter(self._known))]
             self._known[place] = known
         return known
 

@@ -111,6 +111,12 @@ def test_everybody_judges_alike_however_much_of_the_past_it_holds():
     ]
 
 
+def test_what_it_remembers_does_not_grow_with_the_chain():
+    found = turns(run(0, 0, 50 * K))
+    assert holders(found, 0, 1, 50) == [each % 4 for each in range(50)]
+    assert len(found._known) == 16
+
+
 # ── the replica ───────────────────────────────────────────────────────────────────────────────────
 
 
