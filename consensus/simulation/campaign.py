@@ -22,6 +22,8 @@ LIVE_WITHIN_TIMEOUTS = 2  # after healing, in time-outs: the first commit of nea
 LIVE_WORST_TIMEOUTS = 10  # of every seed
 LATE_ONE_IN = 1000  # so many seeds may have one later than the first of the two; less than as many may have one too
 
+PLACES_SHOWN = 6  # of a traceback
+
 _NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 _DETAILS = re.compile(r"[\[({'\"].*", re.DOTALL)
 
@@ -79,8 +81,9 @@ def kind_of(violation: Violation) -> str:
 
 
 def _raised(error: Exception) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"raised {type(error).__name__}: {error} ({last.filename.rpartition('/')[2]}, line {last.lineno})"
+    """What was raised and where, the innermost place first."""
+    places = [f"{each.filename.rpartition('/')[2]}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__)]
+    return f"raised {type(error).__name__}: {error} ({', '.join(places[: -PLACES_SHOWN - 1 : -1])})"
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ rule is asked, never guessed. Every step makes the plan lighter, so it ends; who
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -129,11 +130,13 @@ def _holds(plan: Plan) -> bool:
 
 def _quiet(owner: msgspec.Struct, name: str) -> Any:
     """The value of a field at which the least happens."""
-    if name in QUIET:
-        return QUIET[name]
-    defaults = {field.name: field.default for field in msgspec.structs.fields(owner)}
-    default = defaults[name]
-    return 0 if default is msgspec.NODEFAULT else default
+    return _quiet_values(type(owner))[name]
+
+
+@cache
+def _quiet_values(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
+    return {name: QUIET.get(name, 0 if default is msgspec.NODEFAULT else default) for name, default in fields.items()}
 
 
 def _smaller(value: Any, quiet: Any) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from consensus.simulation.byzantine import BEHAVIOURS, HONEST
+from consensus.simulation.byzantine import BEHAVIOURS
 from consensus.simulation.disturbances import KINDS
 from consensus.simulation.plan import Disturbance, NetworkFaults, Plan
 
@@ -72,7 +72,7 @@ def _check_faulty(plan: Plan) -> None:
     for member, name in _listed(plan):
         _within(name, member, 0, plan.members - 1)
     for _, how in plan.byzantine:
-        _known("byzantine", how.split("+"), (*BEHAVIOURS, HONEST))
+        _known("byzantine", how.split("+"), BEHAVIOURS)
     for _, off_ms in plan.skewed:
         _within("skewed", abs(off_ms), 0, TIME_MS_MAX)
     if not bears(plan, faulty(plan)):

@@ -87,7 +87,7 @@ def _minimised(plan: Plan, found: Outcome, seconds: int, report: Report) -> Mini
 
 def write_plan(path: Path, plan: Plan) -> None:
     """A plan as a file that a person can read and change."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
+    path.write_bytes(msgspec.json.format(plan.encode().encode(), indent=2) + b"\n")
 
 
 def read_plan(path: Path) -> Plan:

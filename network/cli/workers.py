@@ -20,6 +20,7 @@ from consensus.simulation.campaign import Outcome, plan_of, play
 
 _SPAWN = get_context("spawn")  # a fork would take this process's threads and locks along
 _END_SECONDS_MAX = 5.0
+_COLLECT = (50_000, 20, 20)  # a run makes few cycles and ends soon: a sixth faster than with Python's own thresholds
 
 
 class Played(NamedTuple):
@@ -39,8 +40,12 @@ class Lost(NamedTuple):
 def spread(seeds: Iterable[int], sizes: Sequence[int], jobs: int) -> Generator[Played | Lost]:
     """Play every seed, in as many processes (one: in this one), and give the outcomes as they come."""
     if jobs == 1:
-        for seed in seeds:
-            yield _played(seed, sizes)
+        before = gc.get_threshold()
+        gc.set_threshold(*_COLLECT)
+        try:
+            yield from (_played(seed, sizes) for seed in seeds)
+        finally:
+            gc.set_threshold(*before)
         return
     crew = _Crew(sizes)
     try:
@@ -58,6 +63,7 @@ def _played(seed: int, sizes: Sequence[int]) -> Played:
 def _work(pipe: Connection, sizes: Sequence[int]) -> None:
     """A worker's life: until its pipe closes, or says None."""
     gc.freeze()
+    gc.set_threshold(*_COLLECT)
     try:
         while (seed := pipe.recv()) is not None:
             pipe.send(_played(seed, sizes))
