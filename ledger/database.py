@@ -15,8 +15,8 @@ from typing import Any
 
 import plyvel
 
-from ledger.errors import DatabaseInUse, DataLost, StorageError
-from ledger.files import in_use
+from ledger.errors import DatabaseInUse, DataLost, DiskFull, StorageError
+from ledger.files import NO_ROOM, in_use
 
 WRITE_BUFFER_BYTES = 16 << 20
 CACHE_BYTES = 8 << 20
@@ -86,4 +86,5 @@ def translated(error: Exception, path: Path) -> StorageError:
         return DatabaseInUse(in_use(path))
     if isinstance(error, plyvel.CorruptionError) or "missing files" in text:
         return DataLost(f"the database {path} is damaged: {text}")
-    return StorageError(f"the database {path}: {text}")
+    full = any(os.strerror(each) in text for each in NO_ROOM)
+    return (DiskFull if full else StorageError)(f"the database {path}: {text}")

@@ -10,6 +10,7 @@ LedgerError
 ├── InvalidProof             a proof, a seal or a receipt does not hold; the text says why
 └── StorageError             the disk did not keep what it was given
     ├── DatabaseInUse        another process holds the data directory
+    ├── DiskFull             there was no room for it; what is stored already is whole
     ├── OtherFormat          what is stored is whole, and another version of the program wrote it
     └── DataLost             records that were once stored are gone or damaged
 """
@@ -55,6 +56,10 @@ class StorageError(LedgerError):
 
 class DatabaseInUse(StorageError):
     """Another process has the data directory open."""
+
+
+class DiskFull(StorageError):
+    """There was no room to write. Nothing that was stored is harmed: opened again, it goes on when there is room."""
 
 
 class OtherFormat(StorageError):

@@ -8,6 +8,7 @@ report success (Rebello et al., "Can Applications Recover from fsync Failures?",
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from ledger.errors import DatabaseInUse
 
 TEMPORARY_SUFFIX = ".tmp"
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # of a write: a flush that fails may have lost anything
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -31,8 +31,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from ledger.errors import DatabaseInUse, DataLost, StorageError
-from ledger.files import TEMPORARY_SUFFIX, hold, sync_directory, write_all
+from ledger.errors import DatabaseInUse, DataLost, DiskFull, StorageError
+from ledger.files import NO_ROOM, TEMPORARY_SUFFIX, hold, sync_directory, write_all
 
 FORMAT_VERSION = 1
 RECORD_BYTES_MAX = 64 << 20
@@ -88,7 +88,7 @@ class Journal:
         return cls(path, descriptor, generation, check, end), records
 
     def append(self, records: Iterable[bytes]) -> None:
-        """Write records at the end. They are durable only after `sync`. Raises `StorageError`."""
+        """Write records at the end. They are durable only after `sync`. Raises `DiskFull`, `StorageError`."""
         self._refuse_after_fault()
         data, check = _frame(records, self._check)
         if not data:
@@ -136,7 +136,8 @@ class Journal:
             f"could not {attempt} the journal {self.path}: {error.strerror or error}; "
             "nothing more is written to it until the node is restarted"
         )
-        raise StorageError(self._fault) from error
+        full = attempt != "flush" and error.errno in NO_ROOM
+        raise (DiskFull if full else StorageError)(self._fault) from error
 
 
 def journal_bytes(records: Iterable[bytes], generation: int = 1) -> bytes:

@@ -34,7 +34,8 @@ import plyvel
 
 from ledger import hashing
 from ledger.database import open_database, speaking_of, sync_logs, translated
-from ledger.errors import DataLost, StorageError
+from ledger.errors import DataLost, DiskFull, StorageError
+from ledger.files import NO_ROOM
 from ledger.marker import NOTHING, Mark, Marker
 from ledger.types import Batch, Block, BlockRecord, Hash, Header, Seal, body_bytes
 
@@ -378,7 +379,8 @@ class BlockStore:
             with self._marking:
                 self._marker.write(Mark(header.height, header_hash, self.synced_height))
         except OSError as error:
-            raise self._failed(f"could not write its marker: {error.strerror or error}") from error
+            kind = DiskFull if error.errno in NO_ROOM else StorageError
+            raise self._failed(f"could not write its marker: {error.strerror or error}", kind) from error
         self.height, self._tip, self._tip_hash = header.height, header, header_hash
 
     def _delete_indexes_above(self, height: int) -> None:
@@ -409,15 +411,15 @@ class BlockStore:
             with speaking_of(self.path):
                 batch.write()
         except StorageError as error:
-            raise self._failed(str(error)) from error
+            raise self._failed(str(error), DiskFull if isinstance(error, DiskFull) else StorageError) from error
 
     def _refuse_after_fault(self) -> None:
         if self._fault:
             raise StorageError(self._fault)
 
-    def _failed(self, reason: str) -> StorageError:
+    def _failed(self, reason: str, kind: type[StorageError] = StorageError) -> StorageError:
         self._fault = f"the block store {self.path}: {reason}; nothing more is written until the node is restarted"
-        return StorageError(self._fault)
+        return kind(self._fault)
 
 
 def marker_path(path: Path) -> Path:

@@ -17,7 +17,7 @@ from typing import Protocol
 from consensus import Replica, actions, events
 from consensus.errors import JournalDamaged
 from consensus.recovery import BatchHeld, read_record
-from ledger.errors import DataLost, StorageError
+from ledger.errors import DataLost, DiskFull, StorageError
 from ledger.journal import Journal
 from ledger.types import Batch
 from network.inbox import Inbox
@@ -66,6 +66,8 @@ class Driver:
         self._performer = performer
         self._now_ms = now_ms
         self._halted = halted
+        self.disk_full = False
+        """Whether lack of room is what ended it: a driver made anew on the same journal may go on."""
         self._events: deque[events.Event] = deque([events.Start(now_ms())])
         self._inbox = Inbox()
         self._ended = False
@@ -114,6 +116,7 @@ class Driver:
                 await self._turn()
                 await asyncio.sleep(0)  # a turn without a record has not let anybody else run
         except StorageError as error:
+            self.disk_full = isinstance(error, DiskFull)
             self._halted(f"its storage failed, so this validator votes no more: {error}")
         finally:
             self._end()

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ledger.crypto import SigningKey
-from ledger.errors import GenesisError, KeyFileError, LedgerError
+from ledger.errors import DiskFull, GenesisError, KeyFileError, LedgerError
 from ledger.genesis import load_genesis
 from ledger.keys import load_signing_key, read_private_file
 from ledger.lock import DirectoryLock
@@ -57,26 +57,41 @@ async def _run(config: NodeConfig) -> int:
     executor = Child(_executor_spec(config, paths))
     gateway = Child(_gateway_spec(config)) if config.gateway.enabled else None
     stop = StopSignal(follow_parent=False)
-    node = ValidatorNode(config, genesis, key, member, executor)
     await executor.start()
     if gateway is not None:
         await gateway.start()
+    node: ValidatorNode | None = None
     try:
         children = [child for child in (executor, gateway) if child]
-        starting = asyncio.create_task(node.start())
-        code = await _until_something_ends(starting, stop, children)
-        if not starting.done() or starting.cancelled():
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            return code
-        starting.result()
-        settle_memory()
-        return await _until_something_ends(asyncio.create_task(node.wait()), stop, children)
+        while node is None or (node.begin_again and not stop.reason):
+            if node is not None:
+                await node.stop()
+            node = ValidatorNode(config, genesis, key, member, executor)
+            code = await _run_one(node, stop, children)
+        return code
     finally:
         if gateway is not None:
             await gateway.stop()
-        await node.stop()
+        if node is not None:
+            await node.stop()
         await executor.stop()
+
+
+async def _run_one(node: ValidatorNode, stop: StopSignal, children: list[Child]) -> int:
+    """Run a validator until it ends, the exit code if the process is to end with it."""
+    starting = asyncio.create_task(node.start())
+    code = await _until_something_ends(starting, stop, children)
+    if not starting.done() or starting.cancelled():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return code
+    try:
+        starting.result()
+    except DiskFull as error:
+        log.error("%s; waiting for room", error)
+        return await _until_something_ends(asyncio.create_task(node.await_room()), stop, children)
+    settle_memory()
+    return await _until_something_ends(asyncio.create_task(node.wait()), stop, children)
 
 
 async def _until_something_ends(task: asyncio.Task[None], stop: StopSignal, children: list[Child]) -> int:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 log = logging.getLogger("quorate.supervisor")
 
 RESTART_DELAY_MIN_S = 0.2
-RESTART_DELAY_MAX_S = 10.0
+RESTART_DELAY_MAX_S = 2.0  # a node whose disk was full must be whole again in seconds
 HEALTHY_AFTER_S = 10.0
 STOP_GRACE_S = 5.0
 EXIT_UNFIT = 3  # a child's word that starting it again cannot help (a port taken, say)
