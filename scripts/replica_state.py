@@ -89,18 +89,37 @@ def _slots(kind: type) -> tuple[str, ...]:
     return found
 
 
-def require_bounded(replica: Replica) -> None:
-    """Raise `Violation` when any container in a replica's memory is larger than heights, members and views explain."""
-    core = core_of(replica)
+def limit_of(core: Core) -> int:
+    """The most entries that heights, members, views and a batch can explain in any one container."""
     heights = BUFFERED_WINDOWS * core.window
-    members = core.committee.size
     views = FUTURE_VIEWS_MAX + 2
-    hashes = core.parameters.block_transactions_max
     journal = 2 * heights * (JOURNAL_KINDS + views)
-    limit = max(heights, members, views, hashes, journal) + SLACK
+    return max(heights, core.committee.size, views, core.parameters.block_transactions_max, journal) + SLACK
+
+
+def require_bounded(replica: Replica) -> None:
+    """Raise `Violation` when any container in a replica's memory is larger than can be explained."""
+    core = core_of(replica)
+    limit = limit_of(core)
     for path, size in sizes(core):
-        if size > limit:
-            raise Violation(f"member {core.member}: {path} holds {size} entries, at most {limit} are explained")
+        _require_explained(core, path, size, limit)
+
+
+def require_bounded_at_the_top(replica: Replica) -> None:
+    """The same for the containers that hang directly on the memory: cheap enough for every step."""
+    core = core_of(replica)
+    limit = limit_of(core)
+    for name, value in vars(core).items():
+        if isinstance(value, dict | tuple | set) and len(value) > limit:
+            _require_explained(core, name, len(value), limit)
+    buffered = BUFFERED_WINDOWS * core.window
+    for name in ("slots", "checkpoints", "seals", "executed"):
+        _require_explained(core, name, len(getattr(core, name)), buffered)
+
+
+def _require_explained(core: Core, path: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise Violation(f"member {core.member}: {path} holds {size} entries, at most {limit} are explained")
 
 
 def sizes(core: Core) -> Iterator[tuple[str, int]]:

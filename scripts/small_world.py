@@ -304,21 +304,23 @@ class Node:
 class World:
     """The nodes, the links between them, and the clock."""
 
-    def __init__(self, cast: Cast, faulty: frozenset[int] = frozenset()) -> None:
+    def __init__(self, cast: Cast, faulty: frozenset[int] = frozenset(), *, lawful: bool = True) -> None:
         self.cast = cast
-        self.faulty = faulty
+        self.faulty = faulty  # they may say anything, and are not judged
         self.now = 0
         self.submitted: dict[bytes, None] = {}
         self.pens_move = True  # else nobody answers RequestBatch
         self.executes = True  # else nobody executes
         self.bend: Bend | None = None  # what a faulty member sends instead of a message, to whom
         self.cut: Callable[[int, int], bool] | None = None  # whether a link carries nothing
+        self.tap: Callable[[bytes], None] | None = None  # hears every message
         self.court = Court(cast.committee)
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._tickets = 0
         self.nodes = [Node(member, self) for member in range(cast.size)]
         for node in self.correct:
-            node.witness = Witness(node.member, cast.committee, cast.parameters, self.court, faulty)
+            bound = faulty if lawful else None
+            node.witness = Witness(node.member, cast.committee, cast.parameters, self.court, bound)
 
     @property
     def correct(self) -> list[Node]:
@@ -341,6 +343,8 @@ class World:
 
     def transmit(self, sender: int, receivers: tuple[int, ...], data: bytes) -> None:
         """One message on its way, bent first if its sender is faulty."""
+        if self.tap:
+            self.tap(data)
         bent = self.bend is not None and sender in self.faulty
         outgoing = self.bend(sender, receivers, data) if bent and self.bend else [(each, data) for each in receivers]
         for receiver, message in outgoing:

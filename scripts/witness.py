@@ -29,6 +29,7 @@ from consensus.messages import (
     CommitCertificate,
     Envelope,
     NewView,
+    PreparedCertificate,
     Status,
     Suspect,
     ViewChange,
@@ -43,6 +44,8 @@ from ledger.errors import CodecError
 from ledger.types import Batch, Checkpoint, Parameters, Seal
 
 READ_MAX = 50_000  # messages remembered
+VIEWS_SKIPPED_MAX = 2  # who suspects wants the next view, or the one after where the next has the same primary
+READ_BYTES_MAX = 1 << 20  # longer ones are not
 
 Place = tuple[str, int, int, bytes]  # (kind, view, height, digest); a view or height of -1 where there is none
 Fact = tuple[Place, int]  # what a member signed
@@ -72,6 +75,8 @@ class Court:
 
     def read(self, data: bytes) -> Read | None:
         """Open a message, once for all who get it. None for what is none."""
+        if len(data) > READ_BYTES_MAX:
+            return self._open(data)
         if data not in self._read:
             if len(self._read) >= READ_MAX:
                 self._read.clear()
@@ -118,8 +123,23 @@ class Court:
                 continue
             if isinstance(left, ViewChange) and self.signed(VIEW_CHANGE, left.sender, each.body, each.signature):
                 yield from self._seal_facts(left.seal)
-                for certificate in left.prepared:  # its digest may be proposed again
-                    yield ("again", body.view, certificate.height, certificate.digest), left.sender
+                for shown in left.prepared:
+                    if self._is_prepared(shown):  # so its digest may be proposed again
+                        yield ("again", body.view, shown.height, shown.digest), left.sender
+
+    def _is_prepared(self, shown: PreparedCertificate) -> bool:
+        """A quorum of PREPAREs, each by its signer."""
+        signers = {
+            each.member
+            for each in shown.signatures
+            if self.signed(
+                PREPARE,
+                each.member,
+                Vote(self._committee.epoch, shown.view, shown.height, each.member, shown.digest).encode(),
+                each.signature,
+            )
+        }
+        return self.power(signers) >= self._committee.quorum
 
     def _seal_facts(self, seal: Seal | None) -> Iterator[Fact]:
         for each in seal.signatures if seal else ():
@@ -197,7 +217,7 @@ class Witness:
         for place, member in read.facts:
             self._heard.setdefault(place, set()).add(member)
             if place[0] in (SUSPECT, VIEW_CHANGE):
-                wish = place[1] + (place[0] == SUSPECT)
+                wish = place[1] + (VIEWS_SKIPPED_MAX if place[0] == SUSPECT else 0)
                 self._wishes[member] = max(wish, self._wishes.get(member, 0))
 
     def on_event(self, event: Event) -> None:
