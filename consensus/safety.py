@@ -20,6 +20,7 @@ from consensus.messages import (
     STATUS,
     SUSPECT,
     VIEW_CHANGE,
+    VIEW_MAX,
     Body,
     Envelope,
     Kind,
@@ -140,7 +141,7 @@ class Safety:
         window, and what lies beyond would be hidden from the new view.
         """
         shown = {certificate.height for certificate in body.prepared}
-        if self.silent or body.view <= self.view or not self._committed_heights() <= shown:
+        if self.silent or not self.view < body.view <= VIEW_MAX or not self._committed_heights() <= shown:
             return None
         envelope = self._envelope(VIEW_CHANGE, body, batches)
         self.view, self.changing = body.view, True

@@ -20,13 +20,14 @@ from consensus.reminding import words_of
 from consensus.sealing import note_seal
 from consensus.slot import Slot
 from consensus.view_change import require_batches
-from ledger.types import Batch
+from ledger.types import HEIGHT_MAX, Batch
 
 STATUS_TIMER = "status"
 PERIOD_MS_MIN = 50
 ASK_TIMER = "ask"
 ASK_AGAIN_MS = 50
 QUESTIONS_A_TICK_MAX = 4
+NUMBER_OWN_MAX = HEIGHT_MAX >> 1  # no clock shows that: whoever signed it has this member's key, and nobody follows
 FINAL_A_STATUS_MAX = 8
 NOTHING, PROPOSAL, PREPARED, FINAL = range(4)
 
@@ -141,7 +142,7 @@ def on_status(core: Core, envelope: Envelope, body: Status, past: Past) -> None:
 
 def on_own_status(core: Core, envelope: Envelope, body: Status) -> None:
     """A peer shows a later STATUS of this member than it sent: its clock was set back. It counts on from there."""
-    if body.number > core.status_number:
+    if core.status_number < body.number <= NUMBER_OWN_MAX:
         core.require_signature(envelope, core.member)
         core.status_number = body.number
         core.asking_due = core.question != 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ log = logging.getLogger("quorate.driver")
 
 EVENTS_A_TURN_MAX = 256
 JOURNAL_REWRITE_BYTES = 32 << 20
+TOKEN_BITS = 62  # of the random number that each start puts to the others
 BODIES_PENDING_BYTES_MAX = 4 << 20  # bodies are written with the next record, or when so many wait for one
 
 BODY_RECORD = b"B"
@@ -68,7 +70,7 @@ class Driver:
         self._halted = halted
         self.disk_full = False
         """Whether lack of room is what ended it: a driver made anew on the same journal may go on."""
-        self._events: deque[events.Event] = deque([events.Start(now_ms())])
+        self._events: deque[events.Event] = deque([events.Start(now_ms(), _draw_token())])
         self._inbox = Inbox()
         self._ended = False
         self._wake = asyncio.Event()
@@ -145,6 +147,8 @@ class Driver:
             return  # halted meanwhile: what was signed in this turn never leaves
         for action in todo:
             self._perform(action)
+        if self._journal.size_bytes > self._rewrite_above_bytes:
+            await self._rewrite()
 
     def _next(self) -> events.Event | None:
         return self._events.popleft() if self._events else self._inbox.take()
@@ -164,8 +168,6 @@ class Driver:
     async def _make_durable(self, records: list[bytes]) -> None:
         bodies = self._take_bodies()
         await asyncio.get_running_loop().run_in_executor(self._disk, self._write, bodies + records)
-        if self._journal.size_bytes > self._rewrite_above_bytes:
-            await self._rewrite()
 
     def _take_bodies(self) -> list[bytes]:
         bodies, self._bodies_to_append, self._bodies_to_append_bytes = self._bodies_to_append, [], 0
@@ -176,7 +178,12 @@ class Driver:
         self._journal.sync()
 
     async def _rewrite(self) -> None:
-        """Keep only what is still needed. Nothing is appended meanwhile: only this coroutine writes."""
+        """Keep only what is still needed. Nothing is appended meanwhile: only this coroutine writes.
+
+        Every action of the replica was performed, so the block store holds each seal that the replica does, and
+        `pinned_bodies` syncs it first. The snapshot's anchor lies two windows below that seal: no crash, not even of
+        all members at once, leaves a store below the anchor of its journal (P6.4).
+        """
         bodies = [BODY_RECORD + raw for raw in self._performer.pinned_bodies()] + self._take_bodies()
         kept = [*dict.fromkeys(bodies), *(REPLICA_RECORD + record for record in self.replica.journal_snapshot())]
         before = self._journal.size_bytes
@@ -215,6 +222,10 @@ class Driver:
         self._timers.pop(name, None)
         self._due[name] = events.TimerFired(name, self._now_ms())
         self.post(self._due[name])
+
+
+def _draw_token() -> int:
+    return 1 + secrets.randbits(TOKEN_BITS)
 
 
 def split_journal(records: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:

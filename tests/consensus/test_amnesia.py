@@ -591,3 +591,11 @@ def test_a_second_loss_has_a_second_fence(bench, said):
     again, _ = started(bench, journal=replica.journal_snapshot(), tip=bench.tip(8))
     answer(bench, again, TOKEN)
     assert (again.silent, again._core.fences[2]) == (False, Fence(0, 8))
+
+
+def test_a_number_that_no_clock_shows_is_not_counted_on_from(bench, said):
+    """Signed with this member's own key, by whoever holds it: no STATUS could be numbered after it."""
+    replica = bench.replica(2)
+    bench.hear(replica, bench.status(2, number=(1 << 53) - 1))
+    (body,) = said(replica.step(TimerFired("status", NOW))).messages(STATUS)
+    assert body.number == NOW + 2

@@ -47,6 +47,7 @@ class Recorder:
         self.done.append(("perform", action))
 
     def pinned_bodies(self):
+        self.done.append(("pinned",))
         return [b"pinned"]
 
 
@@ -91,8 +92,17 @@ async def test_bodies_are_durable_with_the_first_vote_after_them(tmp_path):
 async def test_start_is_the_first_event_and_the_order_of_events_is_kept(tmp_path):
     posted = [events.Received(bytes([n]), 7) for n in range(5)]
     replica, *_ = await drive(tmp_path, {}, *posted, until=lambda r, _p, _h: len(r.seen) == 6)
-    assert replica.seen[0] == events.Start(7)
+    assert replica.seen[0] == events.Start(7, replica.seen[0].token)
     assert replica.seen[1:] == posted
+
+
+async def test_every_start_draws_a_token_of_its_own(tmp_path):
+    starts = []
+    for _ in range(3):
+        replica, *_ = await drive(tmp_path, {}, until=lambda r, _p, _h: r.seen)
+        starts.append(replica.seen[0].token)
+    assert len(set(starts)) == 3
+    assert all(0 < token <= 1 << 62 for token in starts)
 
 
 async def test_a_timer_fires_by_name_and_a_cancelled_one_does_not(tmp_path):
@@ -116,10 +126,14 @@ async def test_a_journal_that_cannot_be_written_ends_voting_and_nothing_is_sent(
     assert "input/output error" in halts[0]
 
 
-async def test_a_long_journal_is_rewritten_with_what_is_still_needed(tmp_path, monkeypatch):
+async def test_a_long_journal_is_rewritten_when_all_is_performed(tmp_path, monkeypatch):
+    """A seal that the snapshot counts on is in the block store by then, and that is synced before."""
     monkeypatch.setattr("network.driver.JOURNAL_REWRITE_BYTES", 1000)
-    script = {events.Received: [actions.Persist(b"x" * 2000), actions.Broadcast(b"vote")]}
-    *_, path = await drive(tmp_path, script, events.Received(b"", 7), until=lambda _r, p, _h: p.done)
+    script = {events.Received: [actions.Persist(b"x" * 2000), actions.Broadcast(b"vote"), actions.Halt("any action")]}
+    _, performer, _, path = await drive(
+        tmp_path, script, events.Received(b"", 7), until=lambda _r, p, _h: ("pinned",) in p.done
+    )
+    assert [each[0] for each in performer.done] == ["broadcast", "perform", "pinned"]
     _, records = Journal.open(path)
     assert split_journal(records) == ([b"pinned"], [b"snapshot"])
 
