@@ -19,7 +19,9 @@ from consensus.events import Event
 from consensus.liveness import timeout_ms
 from consensus.simulation import disturbances
 from consensus.simulation.byzantine import Tamper
+from consensus.simulation.certifier import Certifier
 from consensus.simulation.checkers import AgreementChecker, DurabilityChecker, Violation
+from consensus.simulation.conduct import Wishes
 from consensus.simulation.liar import Liar
 from consensus.simulation.links import Links
 from consensus.simulation.node import Node
@@ -66,6 +68,8 @@ class Cluster:
             timeout_max_ms=plan.timeout_max_ms,
         )
         self.validators = stub_validators(plan.powers or (1,) * plan.members)
+        self.certifier = Certifier(self.validators, plan.window)
+        self.wishes = Wishes(self.certifier)
         self.agreement = AgreementChecker()
         self.durability = DurabilityChecker(self.validators.powers)
         self.evidence: list[tuple[int, str, int]] = []
@@ -170,6 +174,7 @@ class Cluster:
 
     def transmit(self, sender: Node, receivers: Sequence[int], data: bytes, late_ms: int = 0) -> None:
         """One message to some members: lost, late, or twice, as the plan has it."""
+        self.wishes.on_wire(data)
         number = sender.number
         for member in receivers:
             for node in self._by_member[member]:

@@ -21,6 +21,7 @@ from consensus.simulation.bounds import deep_excess, excess
 from consensus.simulation.byzantine import Tamper
 from consensus.simulation.checkers import OrderChecker, Violation, VoteChecker
 from consensus.simulation.chores import Chores
+from consensus.simulation.conduct import Conduct
 from consensus.simulation.disk import Disk
 from consensus.simulation.noise import BEAT_MS
 from consensus.simulation.prng import stream
@@ -49,6 +50,10 @@ class Node:
         self.tamper: Tamper | None = None
         self.honest = True  # follows the protocol with one process; may forget, and have a wrong clock
         self.votes = VoteChecker(member)
+        keeps_promises = member not in (*cluster.plan.forgetful, *cluster.plan.restored)
+        self.conduct = Conduct(
+            member, cluster.parameters, cluster.certifier, cluster.wishes, keeps_promises=keeps_promises
+        )
         self.chores = Chores(self)
         self.base_skew_ms = dict(cluster.plan.skewed).get(member, 0)
         # faults
@@ -95,6 +100,7 @@ class Node:
         self.disk.open()
         tip = self._tip()
         self.order = OrderChecker(tip.height)
+        self.conduct.begin(tip.height)
         self.chores.start()
         self.cluster.note(self, "starts")
         try:
@@ -266,6 +272,8 @@ class Node:
         self._judge_memory(replica._core)  # noqa: SLF001 - a judge may look
         if not actions:
             return
+        if self.honest:
+            self.conduct.judge(actions, self.disk.bodies, replica.sealed_height)
         for action in actions:
             self.cluster.trace(self.number, action)
             if isinstance(action, SetTimer | CancelTimer):

@@ -19,7 +19,7 @@ FIRST_SEED = 1
 SEED_SECONDS_MAX = 60
 
 
-class Hung(Exception):
+class Hung(BaseException):
     """A run took longer than any honest one."""
 
 

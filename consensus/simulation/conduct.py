@@ -1,0 +1,198 @@
+"""A judge of what correct members ask for: every action of a step is compared with the rule that allows it.
+
+It knows docs/protocol.md and what was said on the wire; certificates it leaves to `certifier`. Not judged here is what
+only shows over many steps or many members: votes that contradict each other, agreement, memory, recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from consensus.actions import Action, Broadcast, Deliver, Persist, Sealed, Send, SetTimer
+from consensus.errors import MessageRefused
+from consensus.messages import (
+    NEW_VIEW,
+    PREPARE,
+    STATUS,
+    SUSPECT,
+    VIEW_CHANGE,
+    NewView,
+    Status,
+    Suspect,
+    ViewChange,
+    open_body,
+    open_envelope,
+)
+from consensus.recovery import BatchHeld, Certified, CheckpointSigned, CommitHeld, Entered, Left, Voted, read_record
+from consensus.simulation.certifier import Certifier
+from consensus.simulation.checkers import Violation
+from ledger.types import Batch, Parameters
+
+TURN_WINDOWS = 4  # how many windows of heights the member that starts a view has the pen for (P3.10)
+SKIPPED_VIEWS_MAX = 1  # a view is passed over if the very member that is blamed would start it (P5.4)
+PROGRESS = "progress"
+JUDGED_MESSAGES = tuple(bytes([0x94, 0xA0 + len(kind)]) + kind.encode() for kind in (VIEW_CHANGE, NEW_VIEW, STATUS))
+WISHES = tuple(bytes([0x94, 0xA0 + len(kind)]) + kind.encode() for kind in (SUSPECT, VIEW_CHANGE))
+
+
+class Wishes:
+    """Who was heard to want which view: what moves members (P5.4, P5.5)."""
+
+    def __init__(self, certifier: Certifier) -> None:
+        self._certifier = certifier
+        self._left: dict[int, int] = {}  # member -> the highest view it left for
+        self._suspects: dict[int, dict[int, int]] = {}  # view -> member -> the highest height that it waits for there
+
+    def on_wire(self, data: bytes) -> None:
+        """Somebody sent this."""
+        if not data.startswith(WISHES):
+            return
+        try:
+            envelope, body = open_envelope(data)
+        except MessageRefused:
+            return  # a liar's
+        if not self._certifier.signed(envelope.kind, body.sender, envelope.body, envelope.signature):
+            return
+        if isinstance(body, ViewChange):
+            self._left[body.sender] = max(body.view, self._left.get(body.sender, 0))
+        elif isinstance(body, Suspect):
+            held = self._suspects.setdefault(body.view, {})
+            held[body.sender] = max(body.height, held.get(body.sender, 0))
+
+    def behind(self, view: int, member: int, delivered_height: int) -> int:
+        """The power that wants this view or a later one, as a member sees it that has delivered so far; itself too."""
+        wanting = {member} | {each for each, left in self._left.items() if left >= view}
+        for suspected in range(view - 1 - SKIPPED_VIEWS_MAX, view):
+            waiting = self._suspects.get(suspected, {})
+            wanting |= {each for each, height in waiting.items() if height > delivered_height}
+        return self._certifier.power(sorted(wanting))
+
+
+class Conduct:
+    """What one correct process may ask for, in one life."""
+
+    def __init__(
+        self, member: int, parameters: Parameters, certifier: Certifier, wishes: Wishes, *, keeps_promises: bool
+    ) -> None:
+        self._member = member
+        self._parameters = parameters
+        self._certifier = certifier
+        self._wishes = wishes
+        self._keeps_promises = keeps_promises  # False for one that loses its journal: what it takes back looks new
+        self._failed_views = 0
+        self._batches: dict[bytes, Batch] = {}
+        self._sealed_height = 0
+        self._delivered_height = 0
+
+    def begin(self, tip_height: int) -> None:
+        """A process starts."""
+        self._failed_views = 0
+        self._sealed_height = self._delivered_height = tip_height
+
+    def judge(self, actions: Sequence[Action], bodies: dict[bytes, None], sealed_height: int) -> None:
+        """What a step asked for. `sealed_height` is where it left the seal."""
+        for action in actions:
+            match action:
+                case Persist(record):
+                    self._judge_record(record, bodies, sealed_height)
+                case Broadcast(data) | Send(_, data) if data.startswith(JUDGED_MESSAGES):
+                    self._judge_message(data)
+                case Deliver(height, batch, _):
+                    self._judge_batch(batch)
+                    self._failed_views, self._delivered_height = 0, height
+                case Sealed(height, _, seal):
+                    self._require("sealed", self._certifier.sealed(seal))
+                    self._sealed_height = height
+                case SetTimer(name, after_ms) if name == PROGRESS:
+                    self._judge_patience(after_ms)
+
+    # ── what is written down, and so about to be said ─────────────────────────────────────────────
+
+    def _judge_record(self, data: bytes, bodies: dict[bytes, None], sealed_height: int) -> None:
+        match read_record(data):
+            case BatchHeld(digest, batch):
+                self._batches[digest] = batch
+            case Voted(kind, vote, _):
+                self._judge_place(kind, vote.height, sealed_height)
+                if kind == PREPARE:
+                    self._judge_bodies(vote.digest, bodies)
+            case Certified(certificate, _):
+                self._judge_place("commit", certificate.height, sealed_height)
+                self._require("committed to", self._certifier.prepared(certificate))
+            case CheckpointSigned(checkpoint, _):
+                self._judge_place("checkpoint", checkpoint.height, sealed_height)
+            case CommitHeld(certificate):
+                self._require("took for final", self._certifier.committed(certificate))
+            case Entered(view, envelope):
+                body = open_body(envelope.kind, envelope.body)
+                assert isinstance(body, NewView)
+                self._require(f"entered view {view}", self._certifier.new_view(envelope, body))
+            case Left(view, _) if self._keeps_promises:
+                self._judge_leaving(view)
+
+    def _judge_place(self, kind: str, height: int, sealed_height: int) -> None:
+        """Within the window above the seal (P6.3), which may have moved within the step."""
+        if not self._sealed_height < height <= sealed_height + self._parameters.window:
+            raise Violation(
+                f"member {self._member} signs {kind} at height {height}, its window is "
+                f"{self._sealed_height + 1} to {sealed_height + self._parameters.window}"
+            )
+
+    def _judge_bodies(self, digest: bytes, bodies: dict[bytes, None]) -> None:
+        """PREPARE says that every body is durable here (P3.3)."""
+        missing = [each for each in self._batches[digest].hashes if each not in bodies]
+        if missing:
+            raise Violation(f"member {self._member} signs PREPARE without the body of {missing[0].hex()[:12]}")
+
+    def _judge_leaving(self, view: int) -> None:
+        """No member moves another, and none moves alone (P5.4, P5.5)."""
+        self._failed_views += 1
+        power, needed = self._wishes.behind(view, self._member, self._delivered_height), self._certifier.weak_quorum
+        if power < needed:
+            raise Violation(f"member {self._member} leaves for view {view}, which power {power} of {needed} wants")
+
+    # ── what is said, handed out, waited for ──────────────────────────────────────────────────────
+
+    def _judge_message(self, data: bytes) -> None:
+        """Nobody shows a certificate that does not hold."""
+        envelope, body = open_envelope(data)
+        if body.sender != self._member and not isinstance(body, NewView):
+            return  # handed on
+        if isinstance(body, ViewChange):
+            self._require("shows", self._certifier.view_change(body))
+        elif isinstance(body, NewView):
+            self._require("shows", self._certifier.new_view(envelope, body))
+        elif isinstance(body, Status):
+            self._require("shows", self._certifier.sealed(body.seal) if body.seal else "")
+            for certificate in body.final:
+                self._require("hands over", self._certifier.committed(certificate))
+
+    def _judge_batch(self, batch: Batch) -> None:
+        """A final batch is a proper one (P3.2), from its view's primary as far as that is plain (P3.10)."""
+        count, starter = len(batch.hashes), batch.view % len(self._certifier.powers)
+        null = not batch.hashes and batch.time_ms == 0
+        if not null and not 0 < count <= self._parameters.block_transactions_max:
+            raise Violation(f"member {self._member} delivers a batch of {count} transactions")
+        if len(set(batch.hashes)) != count:
+            raise Violation(f"member {self._member} delivers a batch that names a transaction twice")
+        first_turn = batch.height - batch.since < TURN_WINDOWS * self._parameters.window
+        if (null or first_turn) and batch.proposer != starter:
+            raise Violation(
+                f"member {self._member} delivers a batch that member {batch.proposer} proposed in view {batch.view} "
+                f"of member {starter}"
+            )
+
+    def _judge_patience(self, after_ms: int) -> None:
+        """Doubled for every view left since the last delivery, and capped (P5.3)."""
+        wanted = min(
+            self._parameters.request_timeout_ms * 2 ** min(self._failed_views, 40), self._parameters.timeout_max_ms
+        )
+        if self._keeps_promises and after_ms != wanted:
+            raise Violation(
+                f"member {self._member} waits {after_ms} ms after {self._failed_views} views that it left in vain, "
+                f"expected {wanted}"
+            )
+
+    def _require(self, did: str, wrong: str) -> None:
+        if wrong:
+            raise Violation(f"member {self._member} {did} what does not hold: {wrong}")
