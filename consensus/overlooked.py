@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable
 from ledger.types import Batch
 
 BATCHES_WINDOWS = 2  # passed over by this many windows of batches: one window may have been under way already
+BATCHES_MIN = 8  # and by so many at least: a request takes its time to reach the primary. A shorter turn ends by itself
 
 
 class Overlooked:
     """The waiting requests in order of arrival, and how many batches with room went by without each."""
 
     def __init__(self, window: int) -> None:
-        self._batches_max = BATCHES_WINDOWS * window
+        self._batches_max = max(BATCHES_MIN, BATCHES_WINDOWS * window)
         self._marks: dict[bytes, tuple[tuple[int, int], int]] = {}  # hash -> (turn, batches then seen of it)
         self._turn = (0, 0)
         self._batches = 0

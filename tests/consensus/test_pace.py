@@ -84,17 +84,18 @@ def deliver(found, count, first=1, proposer=0, waits=lambda _: True, had_room=Tr
     ]
 
 
-def test_two_windows_of_batches_with_room_pass_a_request_over():
-    found = Overlooked(window=2)
+@pytest.mark.parametrize(("window", "batches"), [(1, 8), (4, 8), (6, 12)])
+def test_two_windows_of_batches_with_room_but_at_least_eight_pass_a_request_over(window, batches):
+    found = Overlooked(window)
     found.arrived([name("a")])
-    assert deliver(found, 5) == [False, False, False, True, True]
+    assert deliver(found, batches + 1) == [False] * (batches - 1) + [True, True]
 
 
 def test_a_request_that_is_taken_along_was_not_passed_over():
     found = Overlooked(window=2)
     found.arrived([name("a")])
-    deliver(found, 3)
-    assert deliver(found, 4, first=4, names=("a",)) == [False] * 4
+    deliver(found, 7)
+    assert deliver(found, 4, first=8, names=("a",)) == [False] * 4
 
 
 @pytest.mark.parametrize("why", ["no room", "gone", "in a proposal"])
@@ -107,15 +108,15 @@ def test_there_is_nothing_to_blame_where_it_could_not_be_taken(why):
 def test_every_holder_answers_for_its_own_turn():
     found = Overlooked(window=2)
     found.arrived([name("a")])
-    assert deliver(found, 3, proposer=0) + deliver(found, 3, first=4, proposer=1) == [False] * 6
-    assert deliver(found, 1, first=7, proposer=1) == [True]
+    assert deliver(found, 7, proposer=0) + deliver(found, 7, first=8, proposer=1) == [False] * 14
+    assert deliver(found, 1, first=15, proposer=1) == [True]
 
 
 def test_what_came_late_in_a_turn_is_given_its_time():
     found = Overlooked(window=2)
     deliver(found, 10)
     found.arrived([name("a")])
-    assert deliver(found, 4, first=11) == [False, False, False, True]
+    assert deliver(found, 8, first=11) == [False] * 7 + [True]
 
 
 # ── the replica ───────────────────────────────────────────────────────────────────────────────────
