@@ -11,6 +11,7 @@ from consensus.simulation import disturbances as kinds
 from consensus.simulation.byzantine import BEHAVIOURS
 from consensus.simulation.plan import Disturbance, NetworkFaults, Plan
 from consensus.simulation.prng import Prng, stream
+from ledger.quorum import faulty_power_max
 
 VERSION = 2
 HEAL_MS = 30_000
@@ -56,7 +57,7 @@ _OTHERWISE_FAULTY = ("twins", "forgetful", "restored", "skewed")
 
 def _faulty(prng: Prng, powers: tuple[int, ...]) -> list[tuple[int, str]]:
     """Some members with less than a third of the power, each with what is wrong with it."""
-    budget = (sum(powers) - 1) // 3
+    budget = faulty_power_max(sum(powers))
     if prng.chance(200):
         return []
     found: list[tuple[int, str]] = []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from fractions import Fraction
+from itertools import combinations, combinations_with_replacement
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +15,8 @@ from ledger.quorum import faulty_power_max, power_of, quorum_power, weak_quorum_
 from ledger.types import POWER_MAX
 
 POWERS = st.lists(st.integers(1, POWER_MAX), min_size=1, max_size=100)
+SMALL_POWERS = st.lists(st.integers(1, 20), min_size=1, max_size=100)
+ROOT = Path(__file__).parent.parent.parent
 
 
 def twin_faulty(total: int) -> int:
@@ -48,6 +53,48 @@ def test_a_third_exactly_is_not_tolerated_as_faulty():
     """Three equal members tolerate none, not one: a third is not below a third."""
     assert (faulty_power_max(3), quorum_power(3)) == (0, 3)
     assert (faulty_power_max(6), quorum_power(6)) == (1, 5)
+
+
+@given(SMALL_POWERS)
+def test_random_weights_are_as_counted(powers):
+    total = sum(powers)
+    assert faulty_power_max(total) == twin_faulty(total)
+    assert quorum_power(total) == total - twin_faulty(total)
+    assert weak_quorum_power(total) == twin_faulty(total) + 1
+
+
+def subsets(count: int) -> list[tuple[int, ...]]:
+    return [each for size in range(count + 1) for each in combinations(range(count), size)]
+
+
+@pytest.mark.parametrize(
+    "powers", [powers for count in range(1, 6) for powers in combinations_with_replacement((1, 2, 5), count)]
+)
+def test_every_set_of_members_of_every_small_committee(powers):
+    """The definition itself, on sets: whoever may be faulty is what quorums bear and correct members alone exceed."""
+    total, everyone = sum(powers), subsets(len(powers))
+    may_fail = [each for each in everyone if Fraction(power_of(each, powers)) < Fraction(total, 3)]
+    quorums = [each for each in everyone if power_of(each, powers) >= quorum_power(total)]
+    weak = [each for each in everyone if power_of(each, powers) >= weak_quorum_power(total)]
+    for faulty in may_fail:
+        assert tuple(sorted(set(range(len(powers))) - set(faulty))) in quorums, "the correct alone are a quorum"
+        assert all(set(each) - set(faulty) for each in weak), "a weak quorum holds a correct member"
+        for one, other in combinations(quorums, 2):
+            assert (set(one) & set(other)) - set(faulty), "two quorums share a correct member"
+    for each in everyone:
+        assert (each in weak) != (each in may_fail), "a weak quorum is what cannot be all faulty, and nothing less"
+
+
+def test_no_other_place_reckons_with_thirds():
+    thirds = []
+    for package in ("ledger", "consensus", "contracts", "network", "scripts"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            source = path.read_text()
+            for node in ast.walk(ast.parse(source)) if "/ 3" in source else ():
+                divides = isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv | ast.Div)
+                if divides and isinstance(node.right, ast.Constant) and node.right.value == 3:
+                    thirds.append(str(path.relative_to(ROOT)))
+    assert thirds == ["ledger/quorum.py"]
 
 
 @given(POWERS)
