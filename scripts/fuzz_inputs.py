@@ -53,6 +53,8 @@ WEIRD: tuple[Any, ...] = (
     [[[[[]]]]], msgspec.msgpack.Ext(1, b"\x01"), msgspec.msgpack.Ext(5, b""), *HUGE[1:],
 )  # fmt: skip
 
+Certified = tuple[int, int, bytes, tuple[SealSignature, ...], Batch]  # (view, height, digest, signatures, its batch)
+
 
 class Attacker:
     """Makes one input after the other for a chosen target."""
@@ -66,6 +68,7 @@ class Attacker:
         self._view_changes: list[Envelope] = []
         self._votes: dict[tuple[str, int, int, bytes], dict[int, bytes]] = {}  # place -> signatures by member
         self._bent: dict[bytes, list[bytes]] = {}
+        self._best_seal: Seal | None = None
         self._view = self._sealed = self._delivered = 0
         unsigned = [self._garbage, self._bytes_bent, self._bytes_bent, self._tree_bent, self._batches_wrong]
         unsigned += [self._replay, self._replay, self._misdirected]
@@ -96,6 +99,9 @@ class Attacker:
         elif isinstance(body, Checkpoint):
             place = (CHECKPOINT, 0, body.height, body.header_hash)
             self._votes.setdefault(place, {})[body.sender] = envelope.signature
+        elif isinstance(body, Status) and body.seal:
+            if self._best_seal is None or body.seal.height > self._best_seal.height:
+                self._best_seal = body.seal
         elif isinstance(body, ViewChange):
             self._keep(self._view_changes, envelope)
 
@@ -365,7 +371,7 @@ class Attacker:
                 return batch
         return self._batch(height, max(0, view))
 
-    def _certified(self, kind: str) -> list[tuple[int, int, bytes, tuple[SealSignature, ...], Batch]]:
+    def _certified(self, kind: str) -> list[Certified]:
         """A few certificates with their batches, mostly at ascending heights."""
         found = {}
         for _ in range(self._prng.below(4)):
@@ -379,12 +385,26 @@ class Attacker:
 
     def _left(self, view: int) -> Envelope:
         """A VIEW-CHANGE of a colluder."""
-        sender, certified = self._sender(), self._certified(PREPARE)
+        sender, seal, certified = self._sender(), self._seal(), self._certified(PREPARE)
+        if self._prng.chance(500):
+            seal, certified = self._best_seal, self._claims_above(self._best_seal, view)
         prepared = tuple(PreparedCertificate(*each[:4]) for each in certified)
-        body = ViewChange(self._epoch(), view, self._claimed(sender), self._seal(), prepared)
+        body = ViewChange(self._epoch(), view, self._claimed(sender), seal, prepared)
         return msgspec.msgpack.decode(
             self._signed(VIEW_CHANGE, body, sender, [each[4] for each in certified]), type=Envelope
         )
+
+    def _claims_above(self, seal: Seal | None, view: int) -> list[Certified]:
+        """Certificates where a VIEW-CHANGE may have them, for batches that fit, with whatever signatures there are."""
+        base = seal.height if seal else 0
+        claims = []
+        for height in range(base + 1, base + 1 + self._prng.between(1, self._cast.parameters.window)):
+            here = [batch for batch in self._batches if batch.height == height]
+            batch = self._one(here) if here and self._prng.chance(500) else self._batch(height, 0)
+            its_view = self._prng.below(view) if 0 < view < HEIGHT_MAX else 0
+            signatures = self._signatures(PREPARE, its_view, height, batch.digest)
+            claims.append((its_view, height, batch.digest, signatures, batch))
+        return claims
 
     def _view_change(self) -> bytes:
         try:

@@ -39,6 +39,7 @@ SUBMITTED_MAX = 40
 HALTED_INPUTS_MAX = 20  # inputs for a target that stopped: enough to see that it stays so
 JUDGED_FROM = 100_000  # inputs that must have met every state and every reason
 STATES = ("primary", "backup", "changing view", "behind", "doubtful", "just restarted", "halted")
+LOG_EVERY_S = 60
 TRACE_LINES = 12  # places of a traceback that are kept
 _EPISODE_STRIDE = 0x9E3779B97F4A7C15
 
@@ -138,11 +139,11 @@ class Episode:
     def _disturb(self, luck: int) -> bool:
         """Load, or trouble that is nobody's lie. Whether something was done."""
         world = self._world
-        if luck < 980 and len(world.submitted) < SUBMITTED_MAX:
+        if luck < 977 and len(world.submitted) < SUBMITTED_MAX:
             world.submit(f"{self._number} {len(world.submitted)}")
-        elif luck < 984:
+        elif luck < 985:
             world.set_pens(move=not world.pens_move)
-        elif luck < 987:
+        elif luck < 988:
             world.set_executes(go=not world.executes)
         elif luck < 991:
             self._cut()
@@ -230,7 +231,7 @@ class Fuzz:
         self.inputs = self.episodes = 0
         self.refused: Counter[str] = Counter()
         self.states: Counter[str] = Counter()
-        self.began = time.monotonic()
+        self.began = self._told = time.monotonic()
 
     def run(self) -> Failure | None:
         """Episode after episode; the first failure."""
@@ -264,10 +265,13 @@ class Fuzz:
         return self.inputs / max(0.001, time.monotonic() - self.began)
 
     def tell_progress(self) -> None:
-        """One line, over and over, for a person who waits."""
-        if sys.stderr.isatty():
+        """One line, over and over, for a person who waits; now and then a new one, for a log."""
+        now, tty = time.monotonic(), sys.stderr.isatty()
+        if tty or now - self._told > LOG_EVERY_S:
+            self._told = now
             left = (self.wanted - self.inputs) / self.rate
-            print(f"\r{self.inputs} inputs, {self.rate:.0f}/s, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
+            line = f"{self.inputs} inputs, {self.rate:.0f} a second, {left:.0f} s left "
+            print(f"\r{line}" if tty else line, end="" if tty else "\n", file=sys.stderr, flush=True)
 
     def unmet(self) -> list[str]:
         """Reasons for a refusal and states of a replica that no input met."""

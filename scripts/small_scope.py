@@ -24,6 +24,7 @@ from scripts.delivery_orders import MEMBERS, PRIMARY, require_agreement, search_
 from scripts.mutations import Case, cases, play
 
 CHUNK = 50  # cases that a worker takes at a time
+LOG_EVERY = 2_000  # cases between two lines of a log
 SHOWN_MAX = 20  # failures shown in full
 
 
@@ -85,9 +86,11 @@ def run_mutations(jobs: int, every: int) -> bool:
 
 
 def _tell_progress(began: float, done: int, total: int, failed: int) -> None:
-    if sys.stderr.isatty() or done == total:
+    tty = sys.stderr.isatty()
+    if tty or done % LOG_EVERY < CHUNK:
         left = (time.monotonic() - began) / done * (total - done)
-        print(f"\r{done} of {total}, {failed} violations, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
+        line = f"{done} of {total}, {failed} violations, {left:.0f} s left "
+        print(f"\r{line}" if tty else line, end="" if tty else "\n", file=sys.stderr, flush=True)
 
 
 def run_case(name: str) -> bool:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from consensus import core, ordering
+from consensus import core, ordering, view_change
 from consensus.replica import Replica
 from scripts import fuzz_replica
 from scripts.fuzz_inputs import TOO_LARGE
@@ -79,6 +79,11 @@ def test_an_exception_that_escapes_is_found(monkeypatch):
 def test_a_certificate_that_nobody_checks_is_found(monkeypatch):
     monkeypatch.setattr(ordering, "commit_holds", lambda *_: True)
     assert first_failure().error.startswith("Violation")
+
+
+def test_a_prepared_certificate_that_nobody_checks_is_found(monkeypatch):
+    monkeypatch.setattr(view_change, "prepared_holds", lambda *_: True)
+    assert first_failure(60).error.startswith("Violation")
 
 
 def test_a_memory_without_bound_is_found(monkeypatch):
