@@ -66,6 +66,7 @@ class Options(msgspec.Struct, frozen=True):
     rate: float
     disturb_every_s: float
     recovery_max_s: float
+    only: str
     keep: Path | None
     json: Path | None
 
@@ -144,7 +145,7 @@ class Run:
                 for member in members:
                     member.signal(("validator", "executor", "gateway"), signal.SIGCONT)
                 await wires.close()
-            await asyncio.to_thread(self._stop, network)
+            await self._stop(network)
         votes.poll()
         return await asyncio.to_thread(self._judge, genesis, members, load, votes)
 
@@ -189,7 +190,8 @@ class Run:
         load.start()
         await asyncio.sleep(WARMUP_S)
         self._started = time.monotonic()
-        for disturbance in draw(self.options.seed, len(field.members)):
+        catalogue = [kind for kind in CATALOGUE if self.options.only in kind.name]
+        for disturbance in draw(self.options.seed, len(field.members), catalogue):
             began = time.monotonic()
             if began - self._started > self.options.minutes * 60 or self.wrong or field.watch.wrong or load.wrong:
                 break
@@ -248,11 +250,9 @@ class Run:
         if len(roots) != 1:
             self.wrong.append(f"the executors differ: {roots}")
 
-    def _stop(self, network: Testnet) -> None:
-        for node in network.nodes:
-            node.ask_to_stop()
-        codes = {node.name: node.stop() for node in network.nodes}
-        if any(codes.values()):
+    async def _stop(self, network: Testnet) -> None:
+        codes = await asyncio.gather(*(asyncio.to_thread(node.stop) for node in network.nodes))
+        if any(codes):
             self.wrong.append(f"not every node ended in good order: exit codes {codes}")
         left = processes_in(self.directory)
         if left:
@@ -410,17 +410,21 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--rate", type=float, default=100.0, help="transfers a second (100)")
     parser.add_argument("--disturb-every", type=float, default=5.0, help="seconds from one to the next, at least (5)")
     parser.add_argument("--recovery-max", type=float, default=5.0, help="what the p99 must stay below, in seconds (5)")
+    parser.add_argument("--only", default="", help="only disturbances with this in their names")
     parser.add_argument("--keep", type=Path, default=None, help="run in this directory and leave it, whatever comes")
     parser.add_argument("--json", type=Path, default=None, help="write the report here")
     words = parser.parse_args(arguments)
     if words.minutes <= 0 or words.rate <= 0:
         parser.error("a time and a rate above 0 are needed")
+    if not any(words.only in kind.name for kind in CATALOGUE):
+        parser.error(f"--only {words.only!r} leaves nothing of: {', '.join(kind.name for kind in CATALOGUE)}")
     return Options(
         minutes=words.minutes,
         seed=random.SystemRandom().getrandbits(32) if words.seed is None else words.seed,
         rate=words.rate,
         disturb_every_s=words.disturb_every,
         recovery_max_s=words.recovery_max,
+        only=words.only,
         keep=words.keep,
         json=words.json,
     )

@@ -73,10 +73,9 @@ class Relay:
         try:
             await self._there.open.wait()  # a call gets through when it can be heard and answered
             await self._back.open.wait()
-            far_reader, far_writer = await asyncio.wait_for(
-                asyncio.open_connection(*self._target, limit=CHUNK_BYTES), CONNECT_TIMEOUT_S
-            )
-            ends.append(far_writer)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # not wait_for: that may swallow a reset
+                far_reader, far_writer = await asyncio.open_connection(*self._target, limit=CHUNK_BYTES)
+                ends.append(far_writer)
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._carry(reader, far_writer, self._there))
                 ways.create_task(self._carry(far_reader, writer, self._back))
