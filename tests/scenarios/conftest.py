@@ -400,6 +400,7 @@ class Stage:
         self.disk = {each: Disk() for each in acting}
         self.replicas, self.order, self.timers = {}, {}, {each: {} for each in acting}
         self.starts = 0
+        self.by_votes = True  # what is delivered now is final by votes, and not by a fetched block's seal
         # Every start asks the others what they hold of its votes (P6.6), where enough are played to answer.
         self.asking = sum(self.powers[each] for each in acting) >= self.committee.quorum
         self.pool = {each: {} for each in acting}
@@ -457,7 +458,9 @@ class Stage:
         """Hand one event over and perform what follows, with the driver's own answers."""
         answers = deque([event])
         while answers and member in self.replicas:
-            for action in self.replicas[member].step(answers.popleft()):
+            event = answers.popleft()
+            self.by_votes = not isinstance(event, BlockFetched)
+            for action in self.replicas[member].step(event):
                 if self.fuse.get(member) == 0:
                     self.crash(member)
                     return
@@ -496,6 +499,8 @@ class Stage:
                 self.order[member].on_delivered(batch, height, digest)
                 if member not in self.byzantine:
                     self.agreement.on_delivered(member, height, digest)
+                if member in self.votes and self.by_votes:
+                    self.votes[member].on_delivered(height)
                 self.deliveries.append((member, height, digest))
                 self.undone[member].append(batch)
                 return () if member in self.slow_execution else self._execute(member)
