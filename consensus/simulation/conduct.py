@@ -20,6 +20,7 @@ from consensus.messages import (
     Status,
     Suspect,
     ViewChange,
+    Vote,
     open_body,
     open_envelope,
 )
@@ -83,14 +84,18 @@ class Conduct:
         self._batches: dict[bytes, Batch] = {}
         self._sealed_height = 0
         self._delivered_height = 0
+        self._clock_ms: int | None = None
 
     def begin(self, tip_height: int) -> None:
         """A process starts."""
         self._failed_views = 0
         self._sealed_height = self._delivered_height = tip_height
 
-    def judge(self, actions: Sequence[Action], bodies: dict[bytes, None], sealed_height: int) -> None:
-        """What a step asked for. `sealed_height` is where it left the seal."""
+    def judge(
+        self, actions: Sequence[Action], bodies: dict[bytes, None], sealed_height: int, clock_ms: int | None
+    ) -> None:
+        """What a step asked for. `sealed_height` is where it left the seal; `clock_ms` None where the clock jumps."""
+        self._clock_ms = clock_ms
         for action in actions:
             match action:
                 case Persist(record):
@@ -111,11 +116,15 @@ class Conduct:
     def _judge_record(self, data: bytes, bodies: dict[bytes, None], sealed_height: int) -> None:
         match read_record(data):
             case BatchHeld(digest, batch):
+                if batch.digest != digest:
+                    raise Violation(
+                        f"member {self._member} takes batch {batch.digest.hex()[:12]} for {digest.hex()[:12]}"
+                    )
                 self._batches[digest] = batch
             case Voted(kind, vote, _):
                 self._judge_place(kind, vote.height, sealed_height)
                 if kind == PREPARE:
-                    self._judge_bodies(vote.digest, bodies)
+                    self._judge_prepare(vote, self._batches[vote.digest], bodies)
             case Certified(certificate, _):
                 self._judge_place("commit", certificate.height, sealed_height)
                 self._require("committed to", self._certifier.prepared(certificate))
@@ -138,11 +147,23 @@ class Conduct:
                 f"{self._sealed_height + 1} to {sealed_height + self._parameters.window}"
             )
 
-    def _judge_bodies(self, digest: bytes, bodies: dict[bytes, None]) -> None:
-        """PREPARE says that every body is durable here (P3.3)."""
-        missing = [each for each in self._batches[digest].hashes if each not in bodies]
+    def _judge_prepare(self, vote: Vote, batch: Batch, bodies: dict[bytes, None]) -> None:
+        """PREPARE says that the batch is proper, in its place and time, and every body durable here (P3.2, P3.3)."""
+        if (batch.epoch, batch.height) != (vote.epoch, vote.height) or batch.view > vote.view:
+            raise Violation(
+                f"member {self._member} signs PREPARE at height {vote.height} of view {vote.view} for a batch of "
+                f"height {batch.height}, view {batch.view}"
+            )
+        self._judge_batch(batch)
+        missing = [each for each in batch.hashes if each not in bodies]
         if missing:
             raise Violation(f"member {self._member} signs PREPARE without the body of {missing[0].hex()[:12]}")
+        if batch.view == vote.view and self._clock_ms is not None and batch.hashes:
+            ahead_ms = batch.time_ms - self._clock_ms
+            if ahead_ms > self._parameters.clock_drift_max_ms:
+                raise Violation(
+                    f"member {self._member} signs PREPARE for a batch from {ahead_ms} ms ahead of its clock"
+                )
 
     def _judge_leaving(self, view: int) -> None:
         """No member moves another, and none moves alone (P5.4, P5.5)."""
@@ -168,17 +189,17 @@ class Conduct:
                 self._require("hands over", self._certifier.committed(certificate))
 
     def _judge_batch(self, batch: Batch) -> None:
-        """A final batch is a proper one (P3.2), from its view's primary as far as that is plain (P3.10)."""
+        """A batch is a proper one (P3.2), from its view's primary as far as that is plain (P3.10)."""
         count, starter = len(batch.hashes), batch.view % len(self._certifier.powers)
         null = not batch.hashes and batch.time_ms == 0
         if not null and not 0 < count <= self._parameters.block_transactions_max:
-            raise Violation(f"member {self._member} delivers a batch of {count} transactions")
+            raise Violation(f"member {self._member} takes a batch of {count} transactions")
         if len(set(batch.hashes)) != count:
-            raise Violation(f"member {self._member} delivers a batch that names a transaction twice")
+            raise Violation(f"member {self._member} takes a batch that names a transaction twice")
         first_turn = batch.height - batch.since < TURN_WINDOWS * self._parameters.window
         if (null or first_turn) and batch.proposer != starter:
             raise Violation(
-                f"member {self._member} delivers a batch that member {batch.proposer} proposed in view {batch.view} "
+                f"member {self._member} takes a batch that member {batch.proposer} proposed in view {batch.view} "
                 f"of member {starter}"
             )
 

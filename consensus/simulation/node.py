@@ -56,6 +56,7 @@ class Node:
         )
         self.chores = Chores(self)
         self.base_skew_ms = dict(cluster.plan.skewed).get(member, 0)
+        self._clock_stays = all(each.kind != "clock" for each in cluster.plan.disturbances)
         # faults
         self.skew_ms = self.base_skew_ms
         self.thought_ms = 0
@@ -273,7 +274,8 @@ class Node:
         if not actions:
             return
         if self.honest:
-            self.conduct.judge(actions, self.disk.bodies, replica.sealed_height)
+            clock_ms = self.clock_ms if self._clock_stays else None
+            self.conduct.judge(actions, self.disk.bodies, replica.sealed_height, clock_ms)
         for action in actions:
             self.cluster.trace(self.number, action)
             if isinstance(action, SetTimer | CancelTimer):
