@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench lint format types check lock clean
+.PHONY: help setup demo test bench chaos lint format types check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: $(VENV)/.dev ## Every test (TESTS=tests/ledger for some)
 
 bench: $(VENV)/.runtime ## Committed transfers a second, latency, CPU, memory; also as bench.json (BENCH="--seconds 10")
 	@$(BIN)/python -m scripts.bench $(BENCH)
+
+chaos: $(VENV)/.runtime ## Half an hour of four real nodes killed, stopped, cut off, misled (CHAOS="--minutes 2 --seed 7")
+	@$(BIN)/python -m scripts.chaos $(CHAOS)
 
 lint: $(VENV)/.dev ## Lint and check the format
 	@$(BIN)/ruff check $(SOURCES)
@@ -44,8 +47,8 @@ lock: ## Renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	    --group build --group dev pyproject.toml -o requirements-dev.lock
 
-clean: ## Remove the environment, caches and what the demo and the benchmark left
-	rm -rf $(VENV) .demo .bench bench.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove the environment, caches and what the demo, the benchmark and chaos left
+	rm -rf $(VENV) .demo .bench .chaos bench.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The environment. A target that fails is made again from scratch: nothing half-made is taken for whole.
 
