@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from consensus.messages import VIEW_CHANGE
+from consensus.messages import COMMIT, VIEW_CHANGE
 from ledger.quorum import faulty_power_max, quorum_power, weak_quorum_power
 from ledger.types import SealSignature
 
@@ -95,6 +95,23 @@ def test_14_nor_do_signatures_under_another_kind_of_message(offer, kind):
     wrong = offer("prepared" if kind == "commit" else "commit")
     assert not each.taken(wrong.signature(member) for member in (0, 2, 3))
     assert each.taken(each.signature(member) for member in (0, 2, 3))
+
+
+def test_14_votes_that_arrive_for_different_views_do_not_add_up(make_stage):
+    """A quorum's PREPAREs for one batch, two of this view and one of the next, are no certificate; nor are COMMITs of
+    three views. One more of the same view is what it takes (P3.5, P3.6)."""
+    stage = make_stage(byzantine={0, 2, 3})
+    forge, batch = stage.forge, stage.forge.batch()
+    stage.hear(1, forge.pre_prepare(batch), forge.prepare(0, batch), forge.prepare(2, batch, view=1))
+    stage.hear(1, forge.prepare(3, batch, view=2))
+    assert stage.said(1, COMMIT) == []
+    stage.hear(1, *[forge.commit(member, batch, view=view) for member, view in ((0, 0), (2, 1), (3, 2))])
+    assert stage.delivered(1) == []
+    stage.hear(1, forge.prepare(2, batch))
+    assert len(stage.said(1, COMMIT)) == 1
+    assert stage.delivered(1) == []
+    stage.hear(1, forge.commit(3, batch))
+    assert stage.delivered(1) == [(1, batch.digest)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
