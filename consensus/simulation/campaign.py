@@ -116,7 +116,7 @@ class Summary(msgspec.Struct, frozen=True):
         if self.worst_permille > LIVE_WORST_TIMEOUTS * 1000:
             found.append(
                 f"time-outs until the first commit after healing, seed {self.worst_seed}: "
-                f"{tenths(self.worst_permille)}, allowed: {LIVE_WORST_TIMEOUTS}"
+                f"{hundredths(self.worst_permille)}, allowed: {LIVE_WORST_TIMEOUTS}"
             )
         return found
 
@@ -168,6 +168,6 @@ def combined(outcomes: Sequence[Outcome]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def tenths(permille: int) -> str:
-    """A number of thousandths with one decimal, rounded down, for people."""
-    return f"{permille // 1000}.{permille % 1000 // 100}"
+def hundredths(permille: int) -> str:
+    """A number of thousandths with two decimals, rounded down, for people."""
+    return f"{permille // 1000}.{permille % 1000 // 10:02}"

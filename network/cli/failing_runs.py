@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -102,20 +102,3 @@ def read_plan(path: Path) -> Plan:
         raise ValueError(f"not a plan: {error}") from None
     check(plan)
     return plan
-
-
-def setting(plan: Plan) -> str:
-    """What a plan does, in one line: the fields that are not as they are by default."""
-    words = [
-        f"{name} {msgspec.json.encode(value).decode()}" for name, value in _unusual(plan).items() if name != "seed"
-    ]
-    return ", ".join(words) or "as a plan is by default"
-
-
-def _unusual(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_unusual(each) for each in value]
-    if not isinstance(value, msgspec.Struct):
-        return value
-    fields = {field.name: field.default for field in msgspec.structs.fields(value)}
-    return {name: _unusual(getattr(value, name)) for name, usual in fields.items() if getattr(value, name) != usual}

@@ -156,10 +156,10 @@ def _say_lines(lines: Sequence[str]) -> None:
 
 def _trace(seed: int, sizes: Sequence[int]) -> None:
     from consensus.simulation.campaign import plan_of
-    from network.cli.failing_runs import setting, shown, watched
+    from network.cli.failing_runs import shown, watched
 
     plan = plan_of(seed, sizes)
-    say(f"seed {seed}: {setting(plan)}")
+    say(f"seed {seed}: {plan.encode()}")
     _say_lines(shown(*watched(plan), everything=True))
 
 

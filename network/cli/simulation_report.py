@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from consensus.simulation.campaign import LIVE_WITHIN_TIMEOUTS, Outcome, Summary, Tally, tenths
+from consensus.simulation.campaign import LIVE_WITHIN_TIMEOUTS, Outcome, Summary, Tally, hundredths
 from network.cli.console import say
-from network.cli.failing_runs import Failure, replay_seed, setting
+from network.cli.failing_runs import Failure, replay_seed
 
 
 class Result(NamedTuple):
@@ -49,7 +49,8 @@ def say_result(result: Result) -> None:
 
 def _say_failure(failure: Failure) -> None:
     say(f"seed {failure.outcome.seed}: {failure.outcome.violation}")
-    say(f"  plan ({failure.remark}): {setting(failure.plan)}")
+    say(f"  plan, {failure.remark}:")
+    say(f"  {failure.plan.encode()}")
     for line in failure.transcript:
         say(f"  {line}")
     for command in failure.commands:
@@ -73,7 +74,7 @@ def _liveness(summary: Summary) -> str:
     on_time = (summary.recovered - summary.late) * 10_000 // summary.recovered
     return (
         f"first commit after healing within {LIVE_WITHIN_TIMEOUTS} time-outs {on_time // 100}.{on_time % 100:02}%, "
-        f"worst {tenths(summary.worst_permille)} (seed {summary.worst_seed})"
+        f"worst {hundredths(summary.worst_permille)} (seed {summary.worst_seed})"
     )
 
 
@@ -106,6 +107,7 @@ def _outcome_json(outcome: Outcome, failure: Failure | None, sizes: Sequence[int
         "members": outcome.members,
         "kind": outcome.kind,
         "violation": outcome.violation,
+        "plan": failure.plan.encode() if failure else None,
         "transcript": failure.transcript if failure else [],
         "replay": list(failure.commands) if failure else [f"{replay_seed(outcome, sizes)} --trace"],
     }

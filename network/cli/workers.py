@@ -77,11 +77,11 @@ class _Worker:
     def __init__(self, sizes: Sequence[int]) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(theirs, tuple(sizes)), daemon=True)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the process, from its first moment on
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited, from its first moment on
         try:
             self.process.start()
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # an interrupt that came meanwhile comes now
         theirs.close()
         self.seed: int | None = None
 

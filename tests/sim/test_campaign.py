@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from consensus.simulation import Plan, Violation, simulate, swarm
-from consensus.simulation.campaign import Outcome, Tally, combined, kind_of, plan_of, play, tenths
+from consensus.simulation.campaign import Outcome, Tally, combined, hundredths, kind_of, plan_of, play
 from consensus.simulation.cluster import Cluster
 from network.cli.workers import Lost, spread
 
@@ -127,7 +127,7 @@ def test_one_late_seed_in_a_thousand_is_borne_and_no_second_one():
 def test_no_seed_may_take_more_than_ten_time_outs():
     assert summary([outcome(1, recovery_ms=10_000)]).faults == []
     (fault,) = summary([outcome(1, recovery_ms=10_100)]).faults
-    assert fault == "time-outs until the first commit after healing, seed 1: 10.1, allowed: 10"
+    assert fault == "time-outs until the first commit after healing, seed 1: 10.10, allowed: 10"
 
 
 def test_a_seed_that_broke_a_rule_says_nothing_about_liveness():
@@ -135,8 +135,8 @@ def test_a_seed_that_broke_a_rule_says_nothing_about_liveness():
     assert (found.recovered, found.worst_seed) == (1, 1)
 
 
-def test_tenths_are_rounded_down():
-    assert [tenths(each) for each in (0, 99, 100, 3499, 10_000)] == ["0.0", "0.0", "0.1", "3.4", "10.0"]
+def test_hundredths_are_rounded_down():
+    assert [hundredths(each) for each in (0, 9, 10, 3499, 10_000)] == ["0.00", "0.00", "0.01", "3.49", "10.00"]
 
 
 # ── over processes ────────────────────────────────────────────────────────────────────────────────
