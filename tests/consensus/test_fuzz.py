@@ -1,10 +1,11 @@
 """No input raises out of `step`, and none makes a replica contradict itself."""
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consensus.actions import Broadcast, FetchBodies, Send
+from consensus.actions import Broadcast, FetchBodies, Persist, Send
 from consensus.events import (
     BatchReady,
     BlockFetched,
@@ -14,13 +15,20 @@ from consensus.events import (
     FetchFailed,
     Received,
     RequestsWaiting,
+    Start,
     TimerFired,
 )
 from consensus.messages import BODIES, STATUS, Envelope, open_envelope
+from consensus.recovery import Anchor
 from consensus.simulation.stubs import GENESIS, execute
+from ledger.crypto import signing_message
+from scripts.bend import Bender
+from scripts.replica_state import digest_of, require_bounded
 
 NOW = 1_700_000_000_000
 EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEWER = settings(EXAMPLES, max_examples=25)
+FAULTY = 3
 
 
 def corpus(bench):
@@ -53,48 +61,133 @@ def check_self_conflict(actions, member):
                 assert slots.setdefault(place, envelope.body) == envelope.body
 
 
-@EXAMPLES
-@given(st.binary(max_size=300))
-def test_any_bytes(bench, data):
-    assert bench.replica(1).step(Received(data, NOW)) == []
+# ── where a replica may stand when the bytes arrive ───────────────────────────────────────────────
 
 
-@EXAMPLES
-@given(st.data())
-def test_valid_messages_with_any_bytes_changed(bench, data):
-    replica, messages = bench.replica(1), corpus(bench)
-    for _ in range(10):
+def proposed(bench):
+    replica = bench.replica(1)
+    return replica, bench.accept(replica, bench.batch(1, 0, ("1.0",)))
+
+
+def committed(bench):
+    replica = bench.replica(1)
+    return replica, bench.commit_block(replica, bench.batch(1, 0, ("1.0",)))
+
+
+def sealed(bench):
+    replica, out = committed(bench)
+    return replica, out + bench.seal_block(replica, 1)
+
+
+def changing(bench):
+    replica, out = committed(bench)
+    return replica, out + bench.hear(replica, bench.suspect(2, 0, 2), bench.suspect(3, 0, 2))
+
+
+def behind(bench):
+    replica = bench.replica(1)
+    return replica, bench.hear(replica, bench.status(2, height=3, seal=bench.seal(3)))
+
+
+def restarted(bench):
+    _, out = committed(bench)
+    journal = [Anchor(0).encode(), *(action.record for action in out if isinstance(action, Persist))]
+    again = bench.replica(1, journal=journal, start=False)
+    return again, out + again.step(Start(NOW))
+
+
+def halted(bench):
+    replica, out = committed(bench)
+    out += bench.hear(replica, *[bench.checkpoint(each, 1, b"\xee" * 32) for each in (0, 2, 3)])
+    return replica, out + replica.step(Executed(1, b"\xdd" * 32, NOW))
+
+
+STANDS = {
+    "fresh": lambda bench: (bench.replica(1), []),
+    "primary": lambda bench: (bench.replica(0), []),
+    "proposed": proposed,
+    "committed": committed,
+    "sealed": sealed,
+    "changing": changing,
+    "behind": behind,
+    "restarted": restarted,
+    "halted": halted,
+    "doubtful": lambda bench: (bench.replica(1, journal=[]), []),
+    "below its floor": lambda bench: (bench.replica(1, journal=[Anchor(9).encode()]), []),
+}
+
+
+@pytest.mark.parametrize("stand", STANDS)
+def test_a_replica_stands_where_its_name_says(bench, stand):
+    replica, _ = STANDS[stand](bench)
+    there = {
+        "fresh": replica.sealed_height == 0 and not replica.silent,
+        "primary": replica.primary == 0,
+        "proposed": bool(replica.in_flight),
+        "committed": replica.delivered_height == 1,
+        "sealed": replica.sealed_height == 1,
+        "changing": replica.changing_view,
+        "behind": replica._core.best_sealed_height == 3,
+        "restarted": replica.delivered_height == 1,
+        "halted": replica.halted.startswith("diverged"),
+        "doubtful": replica.silent,
+        "below its floor": replica.silent,
+    }
+    assert there[stand]
+
+
+@pytest.mark.parametrize("stand", STANDS)
+@FEWER
+@given(data=st.data())
+def test_any_bytes_anywhere(bench, stand, data):
+    replica, _ = STANDS[stand](bench)
+    before = digest_of(replica)
+    assert replica.step(Received(data.draw(st.binary(max_size=300)), NOW)) == []
+    assert digest_of(replica) == before, "a refusal changes nothing"
+
+
+@pytest.mark.parametrize("stand", STANDS)
+@FEWER
+@given(data=st.data())
+def test_valid_messages_with_any_bytes_changed_anywhere(bench, stand, data):
+    replica, out = STANDS[stand](bench)
+    stopped, messages = replica.halted, corpus(bench)
+    for _ in range(8):
         raw = bytearray(data.draw(st.sampled_from(messages)).encode())
         for _ in range(data.draw(st.integers(1, 3))):
             raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-        replica.step(Received(bytes(raw), NOW))
-    assert not replica.halted
+        out += replica.step(Received(bytes(raw), NOW))
+    check_self_conflict(out, replica._core.member)
+    require_bounded(replica)
+    assert replica.halted == stopped
 
 
-@EXAMPLES
-@given(st.data())
-def test_signed_messages_with_any_field_changed(bench, data):
-    """A faulty member signs whatever it likes."""
-    replica, messages = bench.replica(1), corpus(bench)
-    out = []
-    for _ in range(10):
+@pytest.mark.parametrize("stand", STANDS)
+@FEWER
+@given(data=st.data())
+def test_one_faulty_member_may_sign_whatever_it_likes_anywhere(bench, stand, data):
+    """Every bent form of every message that it could send, after each other."""
+    replica, out = STANDS[stand](bench)
+    stopped, messages = replica.halted, corpus(bench)
+    bender = Bender(FAULTY, lambda kind, body: bench.signers[FAULTY](signing_message(kind, bench.chain_id, body)))
+    for _ in range(6):
         envelope, body = open_envelope(data.draw(st.sampled_from(messages)).encode())
-        name = data.draw(st.sampled_from([each for each in body.__struct_fields__ if each != "sender"]))
-        value = getattr(body, name)
-        if isinstance(value, bool):
-            value = not value
-        elif isinstance(value, int):
-            value = data.draw(st.sampled_from([0, 1, 2, 3, 8, 9, 1 << 31, (1 << 53) - 1]))
-        elif isinstance(value, bytes):
-            value = bytes([data.draw(st.integers(0, 255))]) * len(value)
-        elif isinstance(value, tuple):
-            value = value[: data.draw(st.integers(0, len(value)))] * data.draw(st.integers(1, 2))
-        bent = bench.sign(
-            envelope.kind, 3, msgspec.structs.replace(body, **{name: value, "sender": 3}), envelope.batches
-        )
-        out += replica.step(Received(bent.encode(), NOW))
-    check_self_conflict(out, 1)
-    assert not replica.halted
+        own = bench.sign(envelope.kind, FAULTY, msgspec.structs.replace(body, sender=FAULTY), envelope.batches)
+        _, bent = data.draw(st.sampled_from(list(bender.bend(own.encode()))))
+        out += replica.step(Received(bent, NOW))
+        out += answered(replica, out)
+    check_self_conflict(out, replica._core.member)
+    require_bounded(replica)
+    assert replica.halted == stopped
+
+
+def answered(replica, actions):
+    """The driver has every body."""
+    batches = {action.batch.digest: action.batch for action in actions if isinstance(action, FetchBodies)}
+    return [more for digest in batches for more in replica.step(BodiesReady(digest, NOW))]
+
+
+# ── any event ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @EXAMPLES
