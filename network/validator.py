@@ -90,6 +90,7 @@ class ValidatorNode:
         self._gossip_checks: set[asyncio.Task[None]] = set()
         self._fetched: dict[int, BlockRecord] = {}
         self._told_waiting = False
+        self._told_silence = ""
         self._unsealed: dict[int, BlockRecord] = {}  # executed, and not sealed yet: the window at most
         self._stopped = asyncio.Event()
         self._opened = contextlib.AsyncExitStack()
@@ -501,6 +502,16 @@ class ValidatorNode:
             self._gossip.tick()
             self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
             self._proposer.poke()
+            self._tell_silence()
+
+    def _tell_silence(self) -> None:
+        """Why this validator does not vote, for its operator, whenever that changed."""
+        silence = self._driver.replica.silence
+        if silence and silence != self._told_silence:
+            log.warning("this validator does not vote: %s", silence)
+        elif self._told_silence and not silence:
+            log.info("this validator votes again")
+        self._told_silence = silence
 
     # ── what others ask ───────────────────────────────────────────────────────────────────────────
 
