@@ -33,6 +33,7 @@ from ledger.types import Batch, Parameters
 EVENTS_MAX = 2_000_000
 RECOVERY_TIMEOUTS_MAX = 10  # the first commit after healing comes within so many time-outs, or a rule is broken
 LOOK_MS = 50  # how often a healed cluster is asked whether it is done
+IDLE_TIMEOUTS = 2  # so long a cluster that has done everything is watched doing nothing
 GOSSIP_RETRY_MS = 1000
 BLOCK_TRANSACTIONS_MAX = 4
 TWINS_SWAP_MS = 5000  # how often twins see other halves of the cluster
@@ -292,12 +293,27 @@ class Cluster:
         within_ms = RECOVERY_TIMEOUTS_MAX * self.patience_ms
         if self.recovery_ms is None and self.now > self.plan.heal_ms + within_ms:
             raise Violation(f"no commit within {within_ms} ms after healing: {self._standing()}")
-        correct = self.correct
-        heights = {node.replica.sealed_height if node.replica else -1 for node in correct}
-        if len(heights) == 1 and all(not node.chores.pool for node in correct):
-            submitted = set(self.submitted)
-            self._finished = all(submitted <= node.disk.done for node in correct)
-        self.at(self.now + LOOK_MS, self._look)
+        if self._everything_sealed():
+            self.at(self.now + IDLE_TIMEOUTS * self.plan.request_timeout_ms, self._end, self._views())
+        else:
+            self.at(self.now + LOOK_MS, self._look)
+
+    def _everything_sealed(self) -> bool:
+        """Every transaction, at every correct node, with nothing under way."""
+        correct, submitted = self.correct, set(self.submitted)
+        heights = {height for node in correct for height in (node.disk.sealed_height, max(node.disk.blocks, default=0))}
+        if len(heights) != 1 or any(node.chores.pool or not node.replica for node in correct):
+            return False
+        return all(submitted <= node.disk.done for node in correct)
+
+    def _views(self) -> int:
+        return max(node.replica.view for node in self.correct if node.replica)
+
+    def _end(self, view: int) -> None:
+        """A healed cluster without work was left alone for a while: it leaves no view, but for one that was doubted."""
+        if self._views() > view + 1:
+            raise Violation(f"an idle cluster went from view {view} on to view {self._views()}: {self._standing()}")
+        self._finished = True
 
     def _standing(self) -> list[str]:
         lines = []

@@ -14,6 +14,7 @@ from ledger.journal import journal_bytes, read_journal
 from ledger.types import Batch, Header, Seal
 
 BACKUPS_MAX = 4
+WHOLE_PERMILLE = 300  # how often everything survives that was written and not flushed
 ZEROS_MAX = 64  # a file that grew before its power cut ends in zeros
 
 
@@ -68,7 +69,7 @@ class Disk:
             return []
         whole = journal_bytes(self.journal + self.written)
         flushed = len(journal_bytes(self.journal))
-        cut = flushed + prng.below(len(whole) - flushed + 1)
+        cut = len(whole) if prng.chance(WHOLE_PERMILLE) else flushed + prng.below(len(whole) - flushed)
         survived = read_journal(whole[:cut], "journal")
         if prng.chance(100):
             zeros = bytes(prng.below(ZEROS_MAX))
