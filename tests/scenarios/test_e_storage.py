@@ -6,6 +6,7 @@ import os
 import shutil
 from itertools import pairwise
 
+import msgspec
 import plyvel
 import pytest
 
@@ -20,7 +21,13 @@ from ledger import files
 from ledger.errors import DataLost, StorageError
 from ledger.journal import Journal
 from ledger.store import BlockStore, marker_path
+from ledger.types import BlockRecord
+from network.api import Admission, GetBlocks, Submit
 from network.driver import REPLICA_RECORD, Driver, split_journal
+from network.evidence import EvidenceBook
+from network.gateway.problems import KINDS
+from network.mempool import Limits, Mempool
+from network.service import ValidatorService
 from network.sync import BlockSync
 from network.wire import BlocksRequest, read_peer_frame
 
@@ -389,7 +396,7 @@ async def test_75_full_disk_ends_voting_before_anything_is_lost_and_says_so(memo
 
 
 async def test_75_full_disk_during_a_rewriting_keeps_the_old_journal(memory_path, monkeypatch):
-    """The new file does not fit: the old one is whole, under its name, and voting is over."""
+    """The new file does not fit: the old one is whole, under its name. What it holds was said, and nothing else."""
     monkeypatch.setattr("network.driver.JOURNAL_REWRITE_BYTES", 10)
     path = memory_path / "votes.journal"
     journal, _ = Journal.open(path)
@@ -400,8 +407,9 @@ async def test_75_full_disk_during_a_rewriting_keeps_the_old_journal(memory_path
         Full(patch, FRAME_BYTES + 51 + 20)
         driver.receive(1, b"")
         await driver.run()
+        driver.receive(1, b"")
     journal.close()
-    assert heard == []
+    assert heard == [b"the vote"]
     assert "could not rewrite the journal" in halts[0]
     assert read(path) == [b"y" * 50]
 
@@ -423,6 +431,30 @@ def test_75_full_disk_under_the_block_store_ends_writing_and_leaves_it_readable(
     for record in chain[1:]:
         store.put(record)
     assert [store.record(height) for height in range(3)] == chain
+    store.close()
+
+
+async def test_75_full_disk_is_told_to_clients_with_its_reason(memory_path, consortium):
+    """A node that cannot write takes nothing in: 503, and why; what is sealed can still be read."""
+    store = BlockStore(memory_path / "blocks")
+    for record in consortium.chain(1):
+        store.put(record)
+    service = ValidatorService(
+        genesis=consortium.genesis,
+        store=store,
+        mempool=Mempool(Limits()),
+        intake=None,
+        status=lambda: None,
+        halted=lambda: "its storage failed, so this validator votes no more: No space left on device",
+        evidence=EvidenceBook(memory_path / "evidence", consortium.genesis),
+    )
+    submitted = await service.handle(None, msgspec.msgpack.encode(Submit((consortium.transaction(1),))))
+    (admission,) = msgspec.msgpack.decode(submitted, type=list[Admission])
+    assert admission.code == "busy"
+    assert "No space left on device" in admission.message
+    assert KINDS["busy"].status == 503
+    found = await service.handle(None, msgspec.msgpack.encode(GetBlocks(1, 1, False)))
+    assert [record.height for record in msgspec.msgpack.decode(found, type=list[BlockRecord])] == [1]
     store.close()
 
 
