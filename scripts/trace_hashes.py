@@ -26,9 +26,11 @@ def read() -> list[tuple[str, Plan]]:
 
 
 def renew() -> None:
-    """Write down the hashes as they are now; the plans stay."""
-    lines = [f"{play(plan).fingerprint} {plan.encode()}" for _, plan in read()]
-    FILE.write_text("\n".join([HEAD, *lines]) + "\n")
+    """Write down the hashes as they are now; the plans stay. A run that breaks a rule has no hash worth keeping."""
+    outcomes = [(play(plan), plan) for _, plan in read()]
+    if all(not outcome.kind for outcome, _ in outcomes):
+        lines = [f"{outcome.fingerprint} {plan.encode()}" for outcome, plan in outcomes]
+        FILE.write_text("\n".join([HEAD, *lines]) + "\n")
 
 
 def compare() -> int:

@@ -22,6 +22,7 @@ LIVE_WITHIN_TIMEOUTS = 2  # after healing, in time-outs: the first commit of nea
 LIVE_WORST_TIMEOUTS = 10  # of every seed
 LATE_ONE_IN = 1000  # so many seeds may have one later than the first of the two; less than as many may have one too
 
+LATEST_SHOWN = 5
 PLACES_SHOWN = 6  # of a traceback
 
 _NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
@@ -97,6 +98,7 @@ class Summary(msgspec.Struct, frozen=True):
     late: int  # of those, the ones that took more than `LIVE_WITHIN_TIMEOUTS`
     worst_permille: int  # the longest first commit after healing, in thousandths of a time-out
     worst_seed: int | None
+    latest_seeds: tuple[int, ...]  # some of the late ones, the latest first
     trace: str  # over the trace hashes of all seeds
 
     @property
@@ -111,7 +113,7 @@ class Summary(msgspec.Struct, frozen=True):
         if self.late > allowed:
             found.append(
                 f"seeds whose first commit after healing took more than {LIVE_WITHIN_TIMEOUTS} time-outs: {self.late}, "
-                f"allowed: {allowed}"
+                f"allowed: {allowed}; the latest: {', '.join(map(str, self.latest_seeds))}"
             )
         if self.worst_permille > LIVE_WORST_TIMEOUTS * 1000:
             found.append(
@@ -148,6 +150,8 @@ class Tally:
         """What they add up to so far."""
         outcomes = [outcome for _, outcome in sorted(self._outcomes.items())]
         recovered = [each for each in outcomes if each.recovery_ms is not None and not each.kind]
+        late = [each for each in recovered if each.recovery_permille > LIVE_WITHIN_TIMEOUTS * 1000]
+        late.sort(key=lambda each: (-each.recovery_permille, each.seed))
         worst = max(recovered, key=lambda each: each.recovery_permille, default=None)
         return Summary(
             seeds=len(outcomes),
@@ -155,7 +159,8 @@ class Tally:
             lost=len(self.lost),
             simulated_ms=sum(each.simulated_ms for each in outcomes),
             recovered=len(recovered),
-            late=sum(each.recovery_permille > LIVE_WITHIN_TIMEOUTS * 1000 for each in recovered),
+            late=len(late),
+            latest_seeds=tuple(each.seed for each in late[:LATEST_SHOWN]),
             worst_permille=worst.recovery_permille if worst else 0,
             worst_seed=worst.seed if worst else None,
             trace=combined(outcomes),

@@ -95,6 +95,7 @@ def result_json(result: Result) -> dict[str, Any]:
         "seeds_per_minute_core": result.seeds_per_minute_core,
         "recovered": summary.recovered,
         "late": summary.late,
+        "latest_seeds": list(summary.latest_seeds),
         "worst_permille": summary.worst_permille,
         "worst_seed": summary.worst_seed,
         "trace": summary.trace,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consensus import committee
 from consensus.simulation.campaign import play
 from scripts import trace_hashes
 
@@ -73,3 +74,13 @@ def test_a_run_that_differs_is_noticed(monkeypatch, tmp_path, capsys):
     assert trace_hashes.main(["--renew"]) == 0
     assert trace_hashes.read() == [(expected, plan)]
     assert trace_hashes.main(["--nonsense"]) == 2
+
+
+def test_a_run_that_breaks_a_rule_is_not_written_down(monkeypatch, tmp_path, capsys):
+    _, plan = trace_hashes.read()[0]
+    monkeypatch.setattr(committee, "quorum_power", lambda total: (total - 1) // 3 + 1)
+    monkeypatch.setattr(trace_hashes, "FILE", tmp_path / "trace_hashes.txt")
+    trace_hashes.FILE.write_text(f"{'0' * 64} {plan.encode()}\n")
+    assert trace_hashes.main(["--renew"]) == 1
+    assert trace_hashes.FILE.read_text().startswith("0" * 64)
+    assert "DIFFERS" in capsys.readouterr().out
