@@ -87,7 +87,9 @@ class Tamper:
             None,
             block,
             msgspec.structs.replace(block, batch=batch),
-            msgspec.structs.replace(block, header=msgspec.structs.replace(block.header, batch_digest=batch.digest)),
+            msgspec.structs.replace(
+                block, header=msgspec.structs.replace(block.header, batch_digest=batch.digest), batch=batch
+            ),
             msgspec.structs.replace(block, header=other),
             msgspec.structs.replace(block, header=other, seal=forged),
             msgspec.structs.replace(block, seal=msgspec.structs.replace(seal, signatures=seal.signatures[1:])),

@@ -44,7 +44,7 @@ class Chores:
         self._cluster = node.cluster
         self.pool: dict[bytes, None] = {}
         self.wanted: RequestBatch | None = None
-        self._told_waiting = False
+        self.told_waiting = False
         self._executor_free_at = 0
         self._taken: set[int] = set()  # heights that came as sealed blocks in this life
         self._overlooked = Overlooked(self._cluster.parameters.window)
@@ -53,7 +53,7 @@ class Chores:
         """A process begins."""
         disk = self._node.disk
         self.pool = {each: None for each in disk.bodies if each not in disk.done}
-        self.wanted, self._told_waiting, self._taken = None, False, set()
+        self.wanted, self.told_waiting, self._taken = None, False, set()
         self._executor_free_at = 0
         self._overlooked = Overlooked(self._cluster.parameters.window)
         self._overlooked.arrived(self.pool)
@@ -89,9 +89,9 @@ class Chores:
 
     def tell_waiting(self) -> None:
         """The pool became empty, or not."""
-        if bool(self.pool) != self._told_waiting:
-            self._told_waiting = bool(self.pool)
-            self._node.step(RequestsWaiting(self._told_waiting, self._node.clock_ms))
+        if bool(self.pool) != self.told_waiting:
+            self.told_waiting = bool(self.pool)
+            self._node.step(RequestsWaiting(self.told_waiting, self._node.clock_ms))
         self._offer_batch()
 
     def _offer_batch(self) -> None:

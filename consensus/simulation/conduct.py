@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from consensus.actions import Action, Broadcast, Deliver, Persist, Sealed, Send, SetTimer
 from consensus.errors import MessageRefused
 from consensus.messages import (
+    CHECKPOINT,
+    COMMIT,
     NEW_VIEW,
+    PRE_PREPARE,
     PREPARE,
     STATUS,
     SUSPECT,
@@ -24,7 +27,17 @@ from consensus.messages import (
     open_body,
     open_envelope,
 )
-from consensus.recovery import BatchHeld, Certified, CheckpointSigned, CommitHeld, Entered, Left, Voted, read_record
+from consensus.recovery import (
+    Anchor,
+    BatchHeld,
+    Certified,
+    CheckpointSigned,
+    CommitHeld,
+    Entered,
+    Left,
+    Voted,
+    read_record,
+)
 from consensus.simulation.certifier import Certifier
 from consensus.simulation.checkers import Violation
 from ledger.types import Batch, Parameters
@@ -33,6 +46,7 @@ TURN_WINDOWS = 4  # how many windows of heights the member that starts a view ha
 SKIPPED_VIEWS_MAX = 1  # a view is passed over if the very member that is blamed would start it (P5.4)
 PROGRESS = "progress"
 JUDGED_MESSAGES = tuple(bytes([0x94, 0xA0 + len(kind)]) + kind.encode() for kind in (VIEW_CHANGE, NEW_VIEW, STATUS))
+VOTES = tuple(bytes([0x94, 0xA0 + len(kind)]) + kind.encode() for kind in (PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT))
 WISHES = tuple(bytes([0x94, 0xA0 + len(kind)]) + kind.encode() for kind in (SUSPECT, VIEW_CHANGE))
 
 
@@ -73,28 +87,60 @@ class Conduct:
     """What one correct process may ask for, in one life."""
 
     def __init__(
-        self, member: int, parameters: Parameters, certifier: Certifier, wishes: Wishes, *, keeps_promises: bool
+        self,
+        member: int,
+        parameters: Parameters,
+        certifier: Certifier,
+        wishes: Wishes,
+        *,
+        keeps_promises: bool,
+        was_restored: bool,
     ) -> None:
         self._member = member
         self._parameters = parameters
         self._certifier = certifier
         self._wishes = wishes
         self._keeps_promises = keeps_promises  # False for one that loses its journal: what it takes back looks new
+        self._was_restored = was_restored  # gets an older journal back now and then
         self._failed_views = 0
         self._batches: dict[bytes, Batch] = {}
+        self._votes: dict[tuple[str, int, int], bytes] = {}
+        self._entered_view = 0
+        self._anchor = 0
         self._sealed_height = 0
         self._delivered_height = 0
         self._clock_ms: int | None = None
 
-    def begin(self, tip_height: int) -> None:
-        """A process starts."""
+    def begin(self, tip_height: int, journal: Sequence[bytes]) -> None:
+        """A process starts with what its disk holds."""
         self._failed_views = 0
+        records = [read_record(data) for data in journal]
+        self._anchor = max((record.height for record in records if isinstance(record, Anchor)), default=0)
+        if not self._keeps_promises:  # what it entered before is gone
+            self._entered_view = max((record.view for record in records if isinstance(record, Entered)), default=0)
         self._sealed_height = self._delivered_height = tip_height
 
+    def on_sent(self, data: bytes) -> None:
+        """A message left. Never two different ones for one place (P6.2): not even if the journal was lost (P6.5)."""
+        if self._was_restored or not data.startswith(VOTES):
+            return  # who got an older journal back finds that out only if somebody holds what it forgot
+        envelope, body = open_envelope(data)
+        place = (envelope.kind, getattr(body, "view", 0), getattr(body, "height", 0))
+        if body.sender == self._member and self._votes.setdefault(place, envelope.body) != envelope.body:
+            raise Violation(f"member {self._member} signed two of {place}")
+
     def judge(
-        self, actions: Sequence[Action], bodies: dict[bytes, None], sealed_height: int, clock_ms: int | None
+        self,
+        actions: Sequence[Action],
+        bodies: dict[bytes, None],
+        sealed_height: int,
+        clock_ms: int | None,
+        *,
+        waits: bool,
     ) -> None:
-        """What a step asked for. `sealed_height` is where it left the seal; `clock_ms` None where the clock jumps."""
+        """What a step asked for. `sealed_height` is where it left the seal; `clock_ms` None where the clock jumps;
+        `waits` whether requests wait, a proposal is not delivered, or a view is being changed.
+        """
         self._clock_ms = clock_ms
         for action in actions:
             match action:
@@ -109,7 +155,7 @@ class Conduct:
                     self._require("sealed", self._certifier.sealed(seal))
                     self._sealed_height = height
                 case SetTimer(name, after_ms) if name == PROGRESS:
-                    self._judge_patience(after_ms)
+                    self._judge_patience(after_ms, waits=waits)
 
     # ── what is written down, and so about to be said ─────────────────────────────────────────────
 
@@ -123,28 +169,43 @@ class Conduct:
                 self._batches[digest] = batch
             case Voted(kind, vote, _):
                 self._judge_place(kind, vote.height, sealed_height)
+                self._judge_view(kind, vote.view)
                 if kind == PREPARE:
                     self._judge_prepare(vote, self._batches[vote.digest], bodies)
             case Certified(certificate, _):
-                self._judge_place("commit", certificate.height, sealed_height)
+                self._judge_place(COMMIT, certificate.height, sealed_height)
+                self._judge_view(COMMIT, certificate.view)
                 self._require("committed to", self._certifier.prepared(certificate))
             case CheckpointSigned(checkpoint, _):
-                self._judge_place("checkpoint", checkpoint.height, sealed_height)
+                self._judge_place(CHECKPOINT, checkpoint.height, sealed_height)
             case CommitHeld(certificate):
                 self._require("took for final", self._certifier.committed(certificate))
             case Entered(view, envelope):
                 body = open_body(envelope.kind, envelope.body)
                 assert isinstance(body, NewView)
                 self._require(f"entered view {view}", self._certifier.new_view(envelope, body))
+                self._entered_view = max(view, self._entered_view)
             case Left(view, _) if self._keeps_promises:
                 self._judge_leaving(view)
 
     def _judge_place(self, kind: str, height: int, sealed_height: int) -> None:
-        """Within the window above the seal (P6.3), which may have moved within the step."""
+        """Within the window above the seal (P6.3), which may have moved meanwhile; not below one's past (P6.4)."""
+        if kind != CHECKPOINT and self._sealed_height < self._anchor:  # that follows from the chain alone
+            raise Violation(
+                f"member {self._member} signs {kind} at height {height} with a store up to {self._sealed_height}, "
+                f"its journal forgot what lies below {self._anchor}"
+            )
         if not self._sealed_height < height <= sealed_height + self._parameters.window:
             raise Violation(
                 f"member {self._member} signs {kind} at height {height}, its window is "
                 f"{self._sealed_height + 1} to {sealed_height + self._parameters.window}"
+            )
+
+    def _judge_view(self, kind: str, view: int) -> None:
+        """Votes only in the last view that was entered (P4.2, P4.6)."""
+        if view != self._entered_view:
+            raise Violation(
+                f"member {self._member} signs {kind} in view {view}, the last view it entered is {self._entered_view}"
             )
 
     def _judge_prepare(self, vote: Vote, batch: Batch, bodies: dict[bytes, None]) -> None:
@@ -203,10 +264,13 @@ class Conduct:
                 f"of member {starter}"
             )
 
-    def _judge_patience(self, after_ms: int) -> None:
-        """Doubled for every view left since the last delivery, and capped (P5.3)."""
+    def _judge_patience(self, after_ms: int, *, waits: bool) -> None:
+        """Only while there is work (P5.1); doubled for every view left after the first one in a row, capped (P5.3)."""
+        if not waits:
+            raise Violation(f"member {self._member} loses patience with nothing to wait for")
         wanted = min(
-            self._parameters.request_timeout_ms * 2 ** min(self._failed_views, 40), self._parameters.timeout_max_ms
+            self._parameters.request_timeout_ms * 2 ** min(max(0, self._failed_views - 1), 40),
+            self._parameters.timeout_max_ms,
         )
         if self._keeps_promises and after_ms != wanted:
             raise Violation(

@@ -26,9 +26,11 @@ from consensus.messages import (
     Status,
     ViewChange,
     Vote,
+    open_body,
 )
 from consensus.simulation.liar import Liar
 from consensus.view_change import choose
+from ledger.errors import CodecError
 from ledger.types import Batch, Checkpoint, Seal, SealSignature
 
 Saying = list[Envelope]
@@ -114,17 +116,19 @@ def uneven_new_view(liar: Liar, _receiver: int, envelope: Envelope, body: Body) 
     return [_new_view(liar, body, liar.subset(sorted(held), liar.quorum))]
 
 
-def short_new_view(liar: Liar, _receiver: int, envelope: Envelope, body: Body) -> Saying:
-    """One VIEW-CHANGE too few, one twice, or one of another view in its place."""
+def short_new_view(liar: Liar, receiver: int, envelope: Envelope, body: Body) -> Saying:
+    """One VIEW-CHANGE too few, one twice, one of another view in its place, or its own with a forged certificate."""
     if not isinstance(body, NewView) or not body.view_changes:
         return [envelope]
     listed = list(body.view_changes)
     left_out = liar.prng.below(len(listed))
-    way = liar.prng.below(3)
+    way = liar.prng.below(4)
     if way == 0:
         listed = listed[:left_out] + listed[left_out + 1 :]
     elif way == 1:
         listed[left_out] = listed[(left_out + 1) % len(listed)]
+    elif way == 2:
+        return [_with_forged_own(liar, receiver, envelope, body)]
     else:
         old = [each for views in liar.view_changes.values() for _, each in views.values()]
         if old:
@@ -134,7 +138,12 @@ def short_new_view(liar: Liar, _receiver: int, envelope: Envelope, body: Body) -
 
 
 def forged_new_view(liar: Liar, _receiver: int, envelope: Envelope, body: Body) -> Saying:
-    """All VIEW-CHANGEs but its own replaced by empty ones in those members' names."""
+    """All VIEW-CHANGEs but its own replaced by empty ones in those members' names; starts views that are another's."""
+    if isinstance(body, ViewChange):
+        held = liar.view_changes.get(body.view, {})
+        if sum(liar.powers[each] for each in held) < liar.quorum:
+            return [envelope]
+        return [envelope, _new_view(liar, NewView(body.epoch, body.view, liar.member, ()), sorted(held))]
     if not isinstance(body, NewView):
         return [envelope]
     forged = [
@@ -213,6 +222,26 @@ def _forged_certificate(liar: Liar, shape: type[Certificate], kind: str, view: i
     digest = batch.digest
     signatures = liar.forged_signatures(kind, lambda each: Vote(0, view, batch.height, each, digest))
     return shape(view, batch.height, digest, signatures)
+
+
+def _with_forged_own(liar: Liar, receiver: int, envelope: Envelope, body: NewView) -> Envelope:
+    """The same NEW-VIEW, with a VIEW-CHANGE of its own that shows what it never prepared."""
+    held = liar.view_changes.get(body.view, {})
+    if liar.member not in held:
+        return envelope
+    mine, signed = held[liar.member]
+    bent = show_forged(liar, receiver, signed, mine)[0]
+    listed = tuple(
+        SignedViewChange(bent.body, bent.signature) if each.body == signed.body else each for each in body.view_changes
+    )
+    batches = {batch.digest: batch for batch in (*envelope.batches, *bent.batches)}
+    try:
+        opened = [open_body(VIEW_CHANGE, each.body) for each in listed]
+        wanted = choose([each for each in opened if isinstance(each, ViewChange)]).digests
+    except (MessageRefused, CodecError):
+        return envelope
+    chosen = tuple(batches[digest] for digest in wanted if digest in batches)
+    return liar.signed(NEW_VIEW, msgspec.structs.replace(body, view_changes=listed), chosen)
 
 
 def _new_view(liar: Liar, body: Body, members: list[int]) -> Envelope:

@@ -52,7 +52,12 @@ class Node:
         self.votes = VoteChecker(member)
         keeps_promises = member not in (*cluster.plan.forgetful, *cluster.plan.restored)
         self.conduct = Conduct(
-            member, cluster.parameters, cluster.certifier, cluster.wishes, keeps_promises=keeps_promises
+            member,
+            cluster.parameters,
+            cluster.certifier,
+            cluster.wishes,
+            keeps_promises=keeps_promises,
+            was_restored=member in cluster.plan.restored,
         )
         self.chores = Chores(self)
         self.base_skew_ms = dict(cluster.plan.skewed).get(member, 0)
@@ -101,7 +106,7 @@ class Node:
         self.disk.open()
         tip = self._tip()
         self.order = OrderChecker(tip.height)
-        self.conduct.begin(tip.height)
+        self.conduct.begin(tip.height, self.disk.journal)
         self.chores.start()
         self.cluster.note(self, "starts")
         try:
@@ -275,7 +280,8 @@ class Node:
             return
         if self.honest:
             clock_ms = self.clock_ms if self._clock_stays else None
-            self.conduct.judge(actions, self.disk.bodies, replica.sealed_height, clock_ms)
+            waits = bool(self.chores.told_waiting or replica.changing_view or replica.in_flight)
+            self.conduct.judge(actions, self.disk.bodies, replica.sealed_height, clock_ms, waits=waits)
         for action in actions:
             self.cluster.trace(self.number, action)
             if isinstance(action, SetTimer | CancelTimer):
@@ -370,6 +376,8 @@ class Node:
         """Into the network, bent first if this member is Byzantine."""
         if self.judged:
             self.votes.on_sent(data)
+        elif self.honest:
+            self.conduct.on_sent(data)
         if self.tamper is None:
             self.cluster.transmit(self, receivers, data)
             return
