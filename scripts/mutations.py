@@ -1,7 +1,8 @@
 """Every single-field mutation of every message of one faulty member, to every subset of receivers, one at a time.
 
-The course that is bent (`rounds`) is the same each time: two heights in view 0, the second held up before its seal;
-a view change that has to carry its certificate; two heights in view 1; STATUS all along. Four members, one of them
+The course that is bent (`rounds`) is the same each time: two heights in view 0, the second held up before its seal
+and missed by one member; a view change that has to carry its certificate; three heights in view 1, one of them missed
+by the faulty member; STATUS all along. Four members, one of them
 faulty, each in turn. A case replaces one message that this member sends, for some of its receivers: by a bent form
 (`bend`), by nothing, or by an older message of its kind. From then on the run goes its own way, timers included,
 until all that was submitted is sealed everywhere. Judges: `witness`, `replica_state.require_bounded`.
@@ -43,20 +44,29 @@ class Case(msgspec.Struct, frozen=True):
 
 def rounds(world: World) -> None:
     """The course: what happens outside of the replicas. Raises `Violation` when it does not end well."""
+    (faulty,) = world.faulty
+    straggler = MEMBERS - 1 if faulty != MEMBERS - 1 else MEMBERS - 2
     world.start()
     world.run_to(10)
     world.submit("a")
     world.run_to(30)
     world.set_executes(go=False)  # height 2 is final, and not sealed: the view change has to carry it
+    world.cut = lambda _, receiver: receiver == straggler  # who has to be handed what is final
     world.submit("b")
     world.run_to(60)
+    world.cut = None
     world.set_pens(move=False)  # nobody proposes: the view has to be left
     world.submit("c")
     world.run_to(700)
     world.set_pens(move=True)
     world.set_executes(go=True)
     world.run_to(900)
+    primary = world.nodes[straggler].primary
+    world.cut = lambda sender, receiver: receiver == faulty and sender != primary  # it has to tell how far it came
     world.submit("d")
+    world.run_to(1_200)
+    world.cut = None
+    world.submit("e")
     world.finish(FINISH_MS)
 
 

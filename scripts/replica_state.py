@@ -113,7 +113,8 @@ def require_bounded_at_the_top(replica: Replica) -> None:
         if isinstance(value, dict | tuple | set) and len(value) > limit:
             _require_explained(core, name, len(value), limit)
     buffered = BUFFERED_WINDOWS * core.window
-    for name in ("slots", "checkpoints", "seals", "executed"):
+    _require_explained(core, "slots", len(core.slots), buffered + core.window)  # a NEW-VIEW may start far above (P4.6)
+    for name in ("checkpoints", "seals", "executed"):
         _require_explained(core, name, len(getattr(core, name)), buffered)
 
 

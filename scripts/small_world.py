@@ -132,6 +132,11 @@ class Node:
     # ── life and death ────────────────────────────────────────────────────────────────────────────
 
     @property
+    def primary(self) -> int:
+        """Who proposes next, as this node sees it; -1 while it is down."""
+        return self.replica.primary if self.replica else -1
+
+    @property
     def sealed_height(self) -> int:
         """The height of the disk's last sealed block."""
         return max((height for height, block in self.blocks.items() if block.seal), default=0)

@@ -16,6 +16,7 @@ from scripts.delivery_orders import (
     Search,
     batch_of,
     compatible,
+    one_height,
     require_agreement,
     search_one_height,
     two_proposals,
@@ -42,10 +43,12 @@ def test_patience_may_run_out_at_any_moment_of_it(member):
     assert found.orders == 181440  # nine letters, two of them in a fixed order
 
 
-def test_a_seal_may_come_before_any_vote():
-    """With three CHECKPOINTs and the execution: eleven letters and the bodies."""
-    found = search_one_height(BACKUP, checkpoints=True, repeats=False)
-    assert found.orders == 58449600
+def test_a_seal_may_come_before_any_vote_and_two_others_are_enough():
+    """CHECKPOINTs and the execution as well; member 1 is never heard."""
+    letters = [each for each in one_height(BACKUP, checkpoints=True, impatient=False) if "of 1" not in each.name]
+    found = Search(BACKUP, letters).run()
+    assert len(letters) == 9
+    assert {(end.delivered_height, end.sealed_height, end.halted) for end in found.ends.values()} == {(1, 1, "")}
 
 
 def few_lies(member):
@@ -122,7 +125,7 @@ def test_the_cases_bend_every_field_for_every_subset():
 @pytest.mark.parametrize("faulty", range(MEMBERS))
 def test_a_sample_of_all_lies_divides_and_stops_nobody(faulty):
     for number, case in enumerate(cases(faulty)):
-        if number % 149 == faulty:
+        if number % 401 == faulty:
             play(case)
 
 
