@@ -1,7 +1,8 @@
 """`python -m scripts.mutants`: does the simulator find each deliberate bug, and nothing in the honest code?
 
-Prints a line for each mutant as it is done. Exit code 0 only if every one is found within the seeds, and the honest
-code passes all the seeds that found them. Assembles and reports; the search is in `hunt`, the page in `table`.
+Prints a line for each mutant as it is done. The seed that found it before, by the table, is tried first. Exit code 0
+only if every one is found within the seeds, and the honest code passes all the seeds that found them. Assembles and
+reports; the search is in `hunt`, the page in `table`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from multiprocessing import Pool
 
 from scripts.mutants import CATALOGUE, Mutant, table
-from scripts.mutants.hunt import FIRST_SEED, Found, hunt, objection
+from scripts.mutants.hunt import Found, hunt, objection
 
 
 def main() -> int:
@@ -20,13 +21,13 @@ def main() -> int:
     chosen = _chosen(options.only)
     found: list[Found] = []
     with Pool(options.jobs, maxtasksperchild=1) as pool:
-        work = pool.imap_unordered(_hunt, [(each, options.first_seed, options.seeds) for each in chosen])
+        work = pool.imap_unordered(_hunt, [(each, _seeds(each, options)) for each in chosen])
         for number, result in enumerate(work, 1):
             found.append(result)
             print(f"{number}/{len(chosen)} {_line(result)}", flush=True)
         seeds = sorted({each.seed for each in found if each.seed is not None})
         false_alarms = [alarm for alarm in pool.imap_unordered(_honest, seeds) if alarm]
-    if options.write_table and len(found) == len(CATALOGUE):
+    if options.write_table:
         table.write(found)
     return _verdict(found, seeds, false_alarms)
 
@@ -34,10 +35,10 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this mutant; may be repeated")
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--seeds", type=int, default=5000, help="how many seeds each mutant may survive")
+    parser.add_argument("--seeds", type=int, default=5000, help="how many seeds each mutant may survive, from 1 on")
+    parser.add_argument("--fresh", action="store_true", help="try the seeds in order, whatever the table says")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--write-table", action="store_true", help="write docs/mutants.md, if all mutants were run")
+    parser.add_argument("--write-table", action="store_true", help="write the results into docs/mutants.md")
     return parser.parse_args()
 
 
@@ -48,7 +49,14 @@ def _chosen(names: list[str]) -> list[Mutant]:
     return [mutant for mutant in CATALOGUE if not names or mutant.name in names]
 
 
-def _hunt(task: tuple[Mutant, int, int]) -> Found:
+def _seeds(mutant: Mutant, options: argparse.Namespace) -> list[int]:
+    """In which order to try them."""
+    recorded = None if options.fresh else table.recorded_seeds().get(mutant.name)
+    first = [] if recorded is None else [recorded]
+    return [*first, *(seed for seed in range(1, options.seeds + 1) if seed != recorded)]
+
+
+def _hunt(task: tuple[Mutant, list[int]]) -> Found:
     return hunt(*task)
 
 

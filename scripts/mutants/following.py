@@ -29,19 +29,6 @@ MUTANTS = (
         (Edit("consensus.catch_up:_holds", "and header.batch_digest == batch.digest\n", "\n"),),
     ),
     Mutant(
-        "fetched-height-unchecked",
-        D,
-        "a wrong block at a height",
-        "a fetched batch may belong to another height than its header's",
-        (
-            Edit(
-                "consensus.catch_up:_holds",
-                "header.height == seal.height == batch.height",
-                "header.height == seal.height",
-            ),
-        ),
-    ),
-    Mutant(
         "fetched-blocks-delivered-again",
         D,
         "delivered by catching up again",
@@ -113,13 +100,6 @@ MUTANTS = (
         "a source that stops half way",
         "a source that sends nothing is waited for",
         (Edit("consensus.catch_up:CatchUp.tick", "self._idle_ticks >= IDLE_TICKS_MAX", "self._idle_ticks < 0"),),
-    ),
-    Mutant(
-        "wrong-block-forgiven",
-        D,
-        "a source that does not deliver",
-        "a wrong block does not end its sender's turn",
-        (Edit("consensus.catch_up:on_block_fetched", "        catch_up.give_up()\n", ""),),
     ),
     Mutant(
         "laggards-do-not-fetch",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable
 from types import FrameType
 
 import msgspec
@@ -15,7 +16,6 @@ import msgspec
 from consensus.simulation import Violation, simulate, swarm
 from scripts.mutants.mutant import Mutant, applied
 
-FIRST_SEED = 1
 SEED_SECONDS_MAX = 60
 
 
@@ -32,11 +32,11 @@ class Found(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def hunt(mutant: Mutant, first: int, seeds: int) -> Found:
-    """Try `seeds` seeds from `first` on; stop at the first violation."""
+def hunt(mutant: Mutant, seeds: Iterable[int]) -> Found:
+    """Try one seed after the other; stop at the first violation."""
     began = time.monotonic()
     with applied(mutant):
-        for seed in range(first, first + seeds):
+        for seed in seeds:
             try:
                 violation = objection(seed)
             except Hung:

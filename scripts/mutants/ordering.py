@@ -65,19 +65,6 @@ MUTANTS = (
         (Edit("consensus.slot:Votes.digest_with", "if behind >= power:", "if self.voted_power >= power:"),),
     ),
     Mutant(
-        "double-vote-not-reported",
-        A,
-        "a backup that votes twice",
-        "the second vote is dropped, and the evidence with it",
-        (
-            Edit(
-                "consensus.ordering:report_double_vote",
-                "    core.evidence(vote.sender, Envelope(envelope.kind, first.encode(), held[1]), envelope)\n",
-                "    assert first\n",
-            ),
-        ),
-    ),
-    Mutant(
         "member-index-off-by-one",
         A,
         "a vote from a non-member",
@@ -260,13 +247,6 @@ MUTANTS = (
                 "and slot.final and slot.height > core.delivered_height:",
             ),
         ),
-    ),
-    Mutant(
-        "signs-twice-in-one-place",
-        A,
-        "a correct member signs two messages for one place",
-        "what was signed before is not looked up",
-        (Edit("consensus.safety:Safety._vote", "if held is not None and", "if held is None and held is not None and"),),
     ),
     Mutant(
         "window-unchecked",

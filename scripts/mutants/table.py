@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.mutants import CATALOGUE
@@ -13,44 +13,53 @@ BEGIN = "<!-- begin: written by python -m scripts.mutants --write-table -->"
 END = "<!-- end -->"
 VIOLATION_CHARS_MAX = 120
 HEADER = (
-    "| mutant | known from the field as | what is broken | seed | what the simulator says | seconds |",
-    "|---|---|---|---|---|---|",
+    "| mutant | known from the field as | what is broken | seed | what the simulator says |",
+    "|---|---|---|---|---|",
 )
+COLUMNS = 5
 
 
 def write(found: Sequence[Found]) -> None:
-    """Put the results between the marks, in the catalogue's order."""
+    """Put the results between the marks, in the catalogue's order. What was not looked for now keeps its row."""
     text = PAGE.read_text()
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n{_tables(found)}\n{END}{tail}")
+    rows = {name: line for name, line, _ in _rows()} | {each.mutant: _row(each) for each in found}
+    PAGE.write_text(f"{head}{BEGIN}\n{_tables(rows)}\n{END}{tail}")
 
 
 def recorded_seeds() -> dict[str, int]:
-    """The seed that found each mutant, by name."""
-    seeds = {}
+    """The seed that found each mutant, by name. A survivor has none."""
+    return {name: int(seed) for name, _, seed in _rows() if seed.isdigit()}
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    """(mutant, line, seed) of every row as it stands."""
+    rows = []
     for line in PAGE.read_text().partition(BEGIN)[2].partition(END)[0].splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if len(cells) == len(HEADER[0].split("|")) - 2 and cells[0].startswith("`") and cells[3].isdigit():
-            seeds[cells[0].strip("`")] = int(cells[3])
-    return seeds
+        if len(cells) == COLUMNS and cells[0].startswith("`"):
+            rows.append((cells[0].strip("`"), line, cells[3]))
+    return rows
 
 
-def _tables(found: Sequence[Found]) -> str:
-    by_name = {each.mutant: each for each in found}
+def _tables(rows: Mapping[str, str]) -> str:
     lines: list[str] = []
     section = ""
     for mutant in CATALOGUE:
-        result = by_name.get(mutant.name)
-        if result is None:
-            continue
-        if mutant.section != section:
+        if mutant.name in rows and mutant.section != section:
             section = mutant.section
             lines += ["", f"### {section}", "", *HEADER]
-        seed = "**survives**" if result.seed is None else str(result.seed)
-        cells = (f"`{mutant.name}`", mutant.scenario, mutant.broken, seed, _cell(result.violation))
-        lines.append(f"| {' | '.join(cells)} | {result.seconds:.1f} |")
+        if mutant.name in rows:
+            lines.append(rows[mutant.name])
     return "\n".join(lines) + "\n"
+
+
+def _row(result: Found) -> str:
+    mutant = next(each for each in CATALOGUE if each.name == result.mutant)
+    seed = "**survives**" if result.seed is None else str(result.seed)
+    cells = (f"`{mutant.name}`", mutant.scenario, mutant.broken, seed, _cell(result.violation))
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(violation: str) -> str:
