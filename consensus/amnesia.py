@@ -132,7 +132,7 @@ class Past:
         """The doubt is over, durably: from now on the journal has a past."""
         view = max(fence.view, self._agreed_view(core))
         core.persist(Resumed(view, fence), Anchor(fence.height))
-        core.safety.floor, core.safety.view_floor = fence.height, view
+        core.safety.floor, core.safety.view_floor = max(core.safety.floor, fence.height), view
         core.safety.doubtful, self._fence = False, None
         _wake(core)
 
