@@ -599,3 +599,44 @@ def test_a_number_that_no_clock_shows_is_not_counted_on_from(bench, said):
     bench.hear(replica, bench.status(2, number=(1 << 53) - 1))
     (body,) = said(replica.step(TimerFired("status", NOW))).messages(STATUS)
     assert body.number == NOW + 2
+
+
+# ── why the fence is there ────────────────────────────────────────────────────────────────────────
+
+
+def fork_by_a_forgotten_promise(bench, said):
+    """Member 2 once promised to leave for view 1, and only 3 heard it. It lost its journal and recovered with the help
+    of 0 and 1. Now 0, 1 and 2 make height 5 final in view 0; then 1 turns, and leads view 1 with the old promise, its
+    own lie, and the word of 3, that was cut off. Who votes in view 1 for another batch at height 5?
+    """
+    replica, out = fencing(bench)
+    other = bench.replica(0)
+    follow_batches = [bench.batch(height, names=(str(height),)) for height in range(1, 5)]
+    for batch in follow_batches:
+        final = (bench.commit_certificate(batch, members=(0, 1, 3)),)
+        bench.hear(other, bench.status(1, height=batch.height, final=final, batches=(batch,)))
+        other.step(bench.bodies(batch))
+        bench.seal_block(other, batch.height)
+    fence = next(action for action in out if isinstance(action, Broadcast) and token_in([action]))
+    bench.hear(other, fence.data)
+    answer(bench, replica, token_in(out))
+    final = bench.batch(5, names=("final",))
+    replica_out = bench.commit_block(replica, final)
+    assert [action.height for action in said(replica_out).of(Deliver)] == [5]
+    forgotten = bench.view_change(2, 1)
+    left = [bench.view_change(1, 1, seal=bench.seal(4)), forgotten, bench.view_change(3, 1, seal=bench.seal(4))]
+    new_view, rival = bench.new_view(left), bench.batch(5, view=1, names=("rival",), since=5)
+    votes = []
+    for each in (replica, other):
+        out = bench.hear(each, new_view, bench.pre_prepare(rival)) + each.step(bench.bodies(rival))
+        votes += [body.sender for body in said(out).messages(PREPARE) if body.digest == rival.digest]
+    return votes
+
+
+def test_a_forgotten_promise_that_one_member_kept_forks_nothing(bench, said):
+    assert fork_by_a_forgotten_promise(bench, said) == []
+
+
+def test_without_fences_it_would(bench, said, monkeypatch):
+    monkeypatch.setattr("consensus.view_changing.is_void", lambda *_: False)
+    assert fork_by_a_forgotten_promise(bench, said) == [2, 0]
