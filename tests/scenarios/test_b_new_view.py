@@ -241,6 +241,24 @@ def test_24_whoever_holds_it_and_in_whatever_order(lone, order):
     assert reproposed(lone, 2, 5) == {1: batches[3].digest}
 
 
+def test_24_a_member_shows_the_latest_certificate_of_a_height(stage):
+    """Height 1 is prepared in view 0, and again in view 1, and never committed: who leaves view 1 shows the certificate
+    of view 1 and that one only (P4.2). Then it is committed in view 2, the same batch as ever."""
+    rule = stage.lose(lambda packet: packet.kind == COMMIT)
+    stage.submit("a")
+    stage.settle()
+    leave(stage, *range(4))
+    assert stage.views() == [1] * 4
+    leave(stage, *range(4))
+    for member in range(4):
+        first, second = stage.said(member, VIEW_CHANGE)
+        assert [(each.view, each.height) for each in first.prepared] == [(0, 1)]
+        assert [(each.view, each.height) for each in second.prepared] == [(1, 1)]
+    stage.lost.remove(rule)
+    stage.run_until(lambda: stage.has("a"))
+    assert {vote.digest for member in range(4) for vote in stage.said(member, PREPARE)} == {stage.chain(0)[1]}
+
+
 def test_25_two_certificates_of_one_view_and_height_are_refused(lone):
     """They cannot exist unless more members are faulty than the quorum bears: the NEW-VIEW is refused, no batch of
     the two is voted for, and whoever signed both is named (P2.8, P4.5).
@@ -375,6 +393,20 @@ def test_28_one_for_a_view_that_is_past_is_refused(lone):
     lone.hear(2, old, forge.new_view([forge.view_change(each, 5) for each in OTHERS[:2]], 5))
     assert (lone.replicas[2].view, lone.replicas[2].changing_view) == (9, True)
     assert lone.replicas[2].refused["stale"] == 3
+
+
+def test_28_nobody_votes_in_a_view_before_its_new_view(lone):
+    """Member 2 has left for view 1. Its primary proposes, and all others vote, before a NEW-VIEW is there: member 2
+    signs nothing, for it does not know what the view may start with; with the NEW-VIEW it does (P4.2, P4.6)."""
+    forge, batch = lone.forge, lone.forge.batch(1, ("a",), view=1)
+    lone.hear(2, forge.suspect(0, 0, 1), forge.suspect(3, 0, 1))
+    assert (lone.replicas[2].view, lone.replicas[2].changing_view) == (1, True)
+    votes = [vote(member, batch) for vote in (forge.prepare, forge.commit) for member in OTHERS]
+    lone.hear(2, forge.pre_prepare(batch), *votes)
+    assert lone.said(2, PREPARE) == lone.said(2, COMMIT) == []
+    lone.hear(2, forge.new_view([forge.view_change(each, 1) for each in OTHERS]))
+    assert reproposed(lone, 2, 1) == {1: batch.digest}
+    assert lone.delivered(2) == [(1, batch.digest)]
 
 
 @pytest.mark.parametrize("told_first", [set(each) for n in range(4) for each in itertools.combinations((0, 2, 3), n)])
