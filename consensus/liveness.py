@@ -15,8 +15,11 @@ PROGRESS = "progress"
 
 
 def timeout_ms(core: Core) -> int:
-    """The current patience: the request time-out, doubled for every failed view since the last progress, capped."""
-    doublings = min(core.failed_views, 32)
+    """The current patience: the request time-out, doubled for every view that failed in a row, capped.
+
+    The first view after a failed one gets the same patience as that; then it doubles (Castro and Liskov, 4.5.2).
+    """
+    doublings = min(max(0, core.failed_views - 1), 32)
     return min(core.parameters.request_timeout_ms << doublings, core.parameters.timeout_max_ms)
 
 
