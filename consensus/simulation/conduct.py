@@ -171,7 +171,7 @@ class Conduct:
                 self._judge_place(kind, vote.height, sealed_height)
                 self._judge_view(kind, vote.view)
                 if kind == PREPARE:
-                    self._judge_prepare(vote, self._batches[vote.digest], bodies)
+                    self._judge_prepare(vote, bodies)
             case Certified(certificate, _):
                 self._judge_place(COMMIT, certificate.height, sealed_height)
                 self._judge_view(COMMIT, certificate.view)
@@ -208,8 +208,11 @@ class Conduct:
                 f"member {self._member} signs {kind} in view {view}, the last view it entered is {self._entered_view}"
             )
 
-    def _judge_prepare(self, vote: Vote, batch: Batch, bodies: dict[bytes, None]) -> None:
+    def _judge_prepare(self, vote: Vote, bodies: dict[bytes, None]) -> None:
         """PREPARE says that the batch is proper, in its place and time, and every body durable here (P3.2, P3.3)."""
+        batch = self._batches.get(vote.digest)
+        if batch is None:
+            raise Violation(f"member {self._member} signs PREPARE for a batch that it did not write down")
         if (batch.epoch, batch.height) != (vote.epoch, vote.height) or batch.view > vote.view:
             raise Violation(
                 f"member {self._member} signs PREPARE at height {vote.height} of view {vote.view} for a batch of "

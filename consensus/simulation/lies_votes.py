@@ -135,7 +135,7 @@ def misplace(liar: Liar, _receiver: int, envelope: Envelope, body: Body) -> Sayi
     bent = (
         msgspec.structs.replace(batch, hashes=()),
         msgspec.structs.replace(batch, hashes=batch.hashes * 2),
-        msgspec.structs.replace(batch, hashes=batch.hashes * 8),
+        msgspec.structs.replace(batch, hashes=_too_many(liar)),
         msgspec.structs.replace(batch, proposer=(batch.proposer + 1) % liar.members),
         msgspec.structs.replace(batch, time_ms=batch.time_ms + 86_400_000),
         msgspec.structs.replace(batch, hashes=old[liar.prng.below(len(old))].hashes if old else batch.hashes),
@@ -170,6 +170,11 @@ def impatient(liar: Liar, _receiver: int, envelope: Envelope, body: Body) -> Say
 def repeat(_liar: Liar, _receiver: int, envelope: Envelope, _body: Body) -> Saying:
     """Says everything four times."""
     return [envelope] * 4
+
+
+def _too_many(liar: Liar) -> tuple[bytes, ...]:
+    """Every transaction that it knows, each once."""
+    return tuple(dict.fromkeys(each for batch in liar.batches.values() for each in batch.hashes))
 
 
 def _proposal(liar: Liar, body: Body, batch: Batch) -> Envelope:
