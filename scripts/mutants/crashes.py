@@ -258,8 +258,8 @@ MUTANTS = (
         (
             Edit(
                 "consensus.amnesia:Past._resume",
-                "core.safety.view_floor = fence.height, view",
-                "core.safety.view_floor = fence.height, 0",
+                "fence.height), view",
+                "fence.height), 0",
             ),
         ),
     ),

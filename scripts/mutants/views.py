@@ -319,7 +319,7 @@ MUTANTS = (
         B,
         "views that drift apart",
         "every view gets the same patience",
-        (Edit("consensus.liveness:timeout_ms", "min(core.failed_views, 32)", "0"),),
+        (Edit("consensus.liveness:timeout_ms", "core.failed_views - 1", "core.failed_views * 0"),),
     ),
     Mutant(
         "time-out-uncapped",
