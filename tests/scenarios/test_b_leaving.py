@@ -126,6 +126,20 @@ def test_31_one_member_alone_moves_nobody(make_stage):
     assert max(stage.views()) <= 2
 
 
+def test_31_doubts_about_what_is_delivered_here_move_nobody(make_stage):
+    """Laggards in any number suspect the primary for a height that this member has: void. For the next height the same
+    members are heard (P5.4)."""
+    stage = make_stage(byzantine={0, 1, 3})
+    forge, batch = stage.forge, stage.forge.batch()
+    stage.hear(2, forge.pre_prepare(batch), *[forge.prepare(m, batch) for m in (0, 1, 3)])
+    stage.hear(2, *[forge.commit(m, batch) for m in (0, 1, 3)])
+    assert stage.delivered(2) == [(1, batch.digest)]
+    stage.hear(2, *[forge.suspect(member, 0, 1) for member in (0, 1, 3)])
+    assert (stage.replicas[2].view, stage.said(2, VIEW_CHANGE)) == (0, [])
+    stage.hear(2, *[forge.suspect(member, 0, 2) for member in (0, 3)])
+    assert [body.view for body in stage.said(2, VIEW_CHANGE)] == [1]
+
+
 @pytest.mark.parametrize("order", [(7, 9), (9, 7)])
 def test_32_a_weak_quorum_ahead_takes_a_laggard_along(make_stage, order):
     """Two members left for views 7 and 9. A third joins view 7, the highest that both have reached, at once, without a
