@@ -116,7 +116,8 @@ def _restore_vote(core: Core, kind: str, vote: Vote, signature: bytes) -> None:
     if found.proposal is None or kind == PRE_PREPARE:
         batch = slot.batches[vote.digest]
         envelope = Envelope(PRE_PREPARE, vote.encode(), signature, (batch,)).encode() if kind == PRE_PREPARE else b""
-        found.proposal = Proposal(vote.digest, envelope, timely=True, fresh=True)
+        # What was committed and never prepared was not timely, by the clock of its first receipt (P3.3).
+        found.proposal = Proposal(vote.digest, envelope, timely=kind != COMMIT, fresh=True)
     if kind != PRE_PREPARE:
         votes = found.commits if kind == COMMIT else found.prepares
         votes.add(core.member, vote.digest, signature, core.committee.powers[core.member])

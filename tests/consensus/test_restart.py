@@ -172,6 +172,19 @@ def test_a_prepared_certificate_is_carried_over_a_restart_into_the_view_change(b
     assert body.prepared == (bench.certificate(batch, members=(0, 2, 3)),)
 
 
+def test_what_its_clock_kept_it_from_preparing_it_does_not_prepare_after_a_restart(bench, said):
+    replica, batch = bench.replica(2), bench.batch(time_ms=NOW + 60_000)
+    out = bench.accept(replica, batch)
+    out += bench.hear(replica, *[bench.prepare(each, batch) for each in (0, 1, 3)])
+    assert said(out).kinds() == []
+    out += replica.step(bench.bodies(batch))
+    assert said(out).kinds() == [COMMIT]
+    again = bench.replica(2, journal=ANCHOR + [action.record for action in said(out).of(Persist)])
+    out = bench.hear(again, bench.commit(0, batch), bench.status(1))
+    assert said(out).messages(PREPARE) == []
+    assert said(out).messages(COMMIT)
+
+
 def test_a_snapshot_holds_all_that_the_journal_held(bench, said):
     replica = bench.replica(2)
     play(bench, replica, backup_story(bench))
