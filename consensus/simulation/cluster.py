@@ -186,8 +186,8 @@ class Cluster:
 
     @property
     def correct(self) -> list[Node]:
-        """The members that follow the protocol. One that lost its journal may find that out, and stop."""
-        excused = (*self.plan.forgetful, *self.plan.restored)
+        """The members that follow the protocol. One that lost its journal, or diverged, may find that out, and stop."""
+        excused = (*self.plan.forgetful, *self.plan.restored, *(member for member, _ in self.plan.diverges))
         return [node for node in self.nodes if node.honest and not (node.member in excused and node.halted)]
 
     def run(self) -> None:

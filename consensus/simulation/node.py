@@ -28,6 +28,7 @@ from consensus.simulation.prng import stream
 from consensus.simulation.stubs import CHAIN_ID, EPOCH_START_MS, GENESIS, stub_signer, stub_verify
 from consensus.standing import Tip, Turn
 from ledger.errors import LedgerError
+from ledger.types import HEIGHT_MAX
 
 if TYPE_CHECKING:
     from consensus.simulation.cluster import Cluster
@@ -62,6 +63,8 @@ class Node:
         self.chores = Chores(self)
         self.base_skew_ms = dict(cluster.plan.skewed).get(member, 0)
         self._clock_stays = all(each.kind != "clock" for each in cluster.plan.disturbances)
+        self.diverges_from = dict(cluster.plan.diverges).get(member, HEIGHT_MAX)
+        self.stopped = False  # it halted once: for good, whatever happens to its process
         # faults
         self.skew_ms = self.base_skew_ms
         self.thought_ms = 0
@@ -123,6 +126,8 @@ class Node:
         except (ConsensusError, LedgerError) as error:
             raise Violation(f"member {self.member} does not start with its own journal: {error}") from error
         self.step(Start(self.clock_ms, stream(self.cluster.plan.seed, "start", self.number, self.life).token()))
+        if self.stopped and self.judged and not self.halted:
+            raise Violation(f"member {self.member} halted, and forgot it at its restart")
         self.chores.tell_waiting()
         if self.tamper and self.tamper.noises:
             self.later(BEAT_MS, self._make_noise)
@@ -362,7 +367,7 @@ class Node:
             case CancelTimer(name):
                 self.timers.pop(name, None)
             case Halt(diagnosis):
-                self.halted = diagnosis
+                self.halted, self.stopped = diagnosis, True
             case Evidence(kind, member):
                 self.cluster.on_evidence(self.member, kind, member)
             case _:

@@ -34,7 +34,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Faulty members, together at most t of power: `byzantine` lie (member, the name of the behaviour), `twins` run as two
     processes with one key, `forgetful` lose their journal at every crash, `restored` get an older copy of journal or
-    store back, `skewed` (member, milliseconds) have a wrong clock to the end.
+    store back, `skewed` (member, milliseconds) have a wrong clock to the end, `diverges` (member, height) execute
+    otherwise than the others from that height on.
     """
 
     seed: int
@@ -46,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forgetful: tuple[int, ...] = ()
     restored: tuple[int, ...] = ()
     skewed: tuple[tuple[int, int], ...] = ()
+    diverges: tuple[tuple[int, int], ...] = ()
     network: NetworkFaults = NetworkFaults()
     disturbances: tuple[Disturbance, ...] = ()
     crashes: int = 0  # short for so many crashes at times drawn from the seed

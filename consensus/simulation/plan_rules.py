@@ -57,6 +57,7 @@ def _listed(plan: Plan) -> Iterator[tuple[int, str]]:
     """(member, the field that says that it is faulty)"""
     yield from ((member, "byzantine") for member, _ in plan.byzantine)
     yield from ((member, "skewed") for member, _ in plan.skewed)
+    yield from ((member, "diverges") for member, _ in plan.diverges)
     for name in ("twins", "forgetful", "restored"):
         yield from ((member, name) for member in getattr(plan, name))
 

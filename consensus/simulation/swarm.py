@@ -17,7 +17,7 @@ VERSION = 2
 HEAL_MS = 30_000
 SIZES = (4, 4, 4, 7, 10)
 LOAD = ((15, 40), (12, 28), (8, 20))  # transactions in 30 s: below 5 members, below 10, from there on
-TIMEOUTS_MS = ((1000, 2000), (2000, 3000), (2000, 4000))  # a STATUS is sent every quarter, by everybody to everybody
+TIMEOUTS_MS = ((1000, 2000), (2000, 4000), (4000, 4000))  # a STATUS is sent every quarter, by everybody to everybody
 DAY_MS = 86_400_000
 SKEWS_MS = (40_000, -40_000, DAY_MS, -DAY_MS, 5_000, -5_000, 29_000)
 
@@ -41,6 +41,7 @@ def swarm(seed: int, members: int | None = None) -> Plan:
         forgetful=tuple(member for member, how in faulty if how == "forgetful"),
         restored=tuple(member for member, how in faulty if how == "restored"),
         skewed=tuple((member, SKEWS_MS[prng.below(4)]) for member, how in faulty if how == "skewed"),
+        diverges=tuple((member, prng.between(1, 12)) for member, how in faulty if how == "diverges"),
         network=_network(stream(seed, "network", VERSION)),
         disturbances=_disturbances(stream(seed, "disturbances", VERSION), members, faulty),
         transactions=prng.between(*LOAD[min(members, 10) // 5]),
@@ -52,7 +53,7 @@ def swarm(seed: int, members: int | None = None) -> Plan:
 
 # ── who is faulty ─────────────────────────────────────────────────────────────────────────────────
 
-_OTHERWISE_FAULTY = ("twins", "forgetful", "restored", "skewed")
+_OTHERWISE_FAULTY = ("twins", "forgetful", "restored", "skewed", "diverges")
 
 
 def _faulty(prng: Prng, powers: tuple[int, ...]) -> list[tuple[int, str]]:

@@ -152,6 +152,14 @@ def test_a_member_that_gets_older_copies_back_forks_nothing(seed):
     simulate(Plan(seed=seed, restored=(seed % 4,), crashes=30, network=LOSSY, snapshot_permille=600))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_member_that_executes_otherwise_halts_for_good_and_alone(seed):
+    cluster = simulate(Plan(seed=seed, diverges=((2, 5),), crashes=8))
+    assert [bool(node.halted) for node in cluster.nodes] == [False, False, True, False]
+    assert cluster.nodes[2].halted.startswith("diverged at height")
+    assert cluster.nodes[2].disk.sealed_height == 4  # nobody sealed what it made of height 5
+
+
 # ── slow, frozen, and out of time ─────────────────────────────────────────────────────────────────
 
 

@@ -41,7 +41,7 @@ def test_a_plan_with_a_field_that_nobody_knows_is_refused():
 def test_a_swarm_never_has_more_faulty_power_than_the_protocol_bears():
     for plan in SWARM:
         powers = plan.powers or (1,) * plan.members
-        faulty = [member for member, _ in (*plan.byzantine, *plan.skewed)]
+        faulty = [member for member, _ in (*plan.byzantine, *plan.skewed, *plan.diverges)]
         faulty += [*plan.twins, *plan.forgetful, *plan.restored]
         assert len(faulty) == len(set(faulty))
         assert 3 * sum(powers[member] for member in faulty) < sum(powers)
@@ -53,7 +53,7 @@ def test_a_swarm_has_every_size_behaviour_and_disturbance_and_thirty_seconds_of_
     assert all(plan.heal_ms >= 30_000 for plan in SWARM)
     assert {name for plan in SWARM for _, how in plan.byzantine for name in how.split("+")} == set(BEHAVIOURS)
     assert {what.kind for plan in SWARM for what in plan.disturbances} == set(KINDS)
-    for name in ("twins", "forgetful", "restored", "skewed", "powers", "collude"):
+    for name in ("twins", "forgetful", "restored", "skewed", "diverges", "powers", "collude"):
         assert any(getattr(plan, name) for plan in SWARM), name
 
 
