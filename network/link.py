@@ -47,12 +47,14 @@ class LinkLimits:
     """What lies in the transport unsent before votes and bulk are held back here, where votes can still overtake."""
     inbound_bytes_per_s_max: int = 64 << 20
     """A member that sends faster is not read from until the window of `RATE_WINDOW_S` is over."""
-    connect_timeout_s: float = 5.0
+    connect_timeout_s: float = 2.0
+    """Of TCP's first exchange: a call into a partition is made anew, not repeated by TCP at ever longer pauses."""
     handshake_timeout_s: float = 5.0
     hello_timeout_s: float = 5.0
-    ping_interval_s: float = 2.0
-    silence_max_s: float = 10.0
-    """A link on which nothing arrived for so long, pongs included, is half-open: it is reset."""
+    ping_interval_s: float = 1.0
+    silence_max_s: float = 4.0
+    """A link on which nothing arrived for so long, pongs included, is half-open: it is reset. TCP alone would find out
+    that a partition has healed only after a pause as long as the partition."""
     stall_max_s: float = 20.0
     """A peer that takes nothing off our hands for so long is reset."""
     redial_first_ms: int = 100

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import os
 import random
 import socket
 from collections import Counter
@@ -230,10 +231,13 @@ class PeerMesh:
             return None
         link = Link(self, member)
         try:
-            async with asyncio.timeout(self.limits.connect_timeout_s + self.limits.handshake_timeout_s):
+            async with asyncio.timeout(self.limits.connect_timeout_s):
+                calling = await _call(address)
+            async with asyncio.timeout(self.limits.handshake_timeout_s):
                 await asyncio.get_running_loop().create_connection(
                     lambda: link,
-                    *address,
+                    sock=calling,
+                    server_hostname=address[0],
                     ssl=self._credentials.dialling,
                     ssl_handshake_timeout=self.limits.handshake_timeout_s,
                     ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
@@ -408,6 +412,25 @@ class _Gate:
 
     def _count_strangers(self) -> int:
         return sum(count for host, count in self._inside.items() if host not in self._reserved)
+
+
+async def _call(address: Address) -> socket.socket:
+    """A socket that is connected to the first of the address's meanings that answers. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    last: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    for family, kind, protocol, _, where in await loop.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        calling = socket.socket(family, kind, protocol)
+        calling.setblocking(False)
+        try:
+            await loop.sock_connect(calling, where)
+            return calling
+        except OSError as error:
+            calling.close()
+            last = error
+        except BaseException:
+            calling.close()
+            raise
+    raise last
 
 
 async def _listen(address: Address) -> socket.socket:

@@ -36,11 +36,14 @@ class Outstanding:
     first: int
     last: int
     until: float
-    timer: asyncio.TimerHandle
+    timer: asyncio.Handle
 
 
 class BlockSync:
-    """`fetched(record)` gets each verified block in order; `failed(member)` ends a fetch that gave nothing."""
+    """`fetched(record)` gets each verified block in order; `failed(member)` ends a fetch that gave nothing.
+
+    `send(member, frame)` is False when the frame certainly does not arrive.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class BlockSync:
         chain_id: bytes,
         validators: ValidatorSet,
         store: BlockStore,
-        send: Callable[[int, bytes], object],
+        send: Callable[[int, bytes], bool],
         fetched: Callable[[BlockRecord], None],
         failed: Callable[[int], None],
     ) -> None:
@@ -71,7 +74,10 @@ class BlockSync:
         loop = asyncio.get_running_loop()
         timer = loop.call_at(min(until, loop.time() + ANSWER_DEADLINE_S), self._fail, "no answer in time")
         self._outstanding = Outstanding(member, first, last, until, timer)
-        self._send(member, peer_frame(BlocksRequest(first, min(last, first + BLOCKS_PER_REQUEST_MAX - 1))))
+        request = BlocksRequest(first, min(last, first + BLOCKS_PER_REQUEST_MAX - 1))
+        if not self._send(member, peer_frame(request)):
+            timer.cancel()
+            self._outstanding.timer = loop.call_soon(self._fail, "there is no link to it")
 
     def on_blocks(self, member: int, message: Blocks) -> None:
         """A peer's answer. What was not asked for is dropped."""
@@ -94,6 +100,11 @@ class BlockSync:
             self._ask(member, height, asked.last, asked.until)
         else:
             self.close()
+
+    def on_lost(self, member: int) -> None:
+        """The link to a member is gone, and an answer with it."""
+        if self._outstanding is not None and self._outstanding.member == member:
+            self._fail("its link was lost")
 
     def serve(self, member: int, request: BlocksRequest) -> None:
         """Answer a peer from the block store: sealed blocks only, bounded in number, bytes and rate."""

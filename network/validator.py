@@ -465,6 +465,8 @@ class ValidatorNode:
         log.info("%s %s", "connected to" if connected else "lost", name)
         if connected:
             self._gossip.on_connected(member)
+        else:
+            self._sync.on_lost(member)
 
     def _on_fetched(self, record: BlockRecord) -> None:
         if record.height <= self._store.sealed_height or len(self._fetched) >= FETCHED_BLOCKS_MAX:

@@ -62,14 +62,19 @@ CHAIN = chain(5)
 class World:
     def __init__(self, store):
         self.sent, self.fetched, self.failed = [], [], []
+        self.linked = {0, 1, 2, 3}
         self.sync = BlockSync(
             chain_id=GENESIS.chain_id,
             validators=MEMBERS,
             store=store,
-            send=lambda member, frame: self.sent.append((member, read_peer_frame(frame))),
+            send=self.send,
             fetched=self.fetched.append,
             failed=self.failed.append,
         )
+
+    def send(self, member, frame):
+        self.sent.append((member, read_peer_frame(frame)))
+        return member in self.linked
 
 
 @pytest.fixture
@@ -131,6 +136,30 @@ async def test_a_silent_peer_and_an_empty_answer_are_failures(world, monkeypatch
     world.sync.fetch(2, 1, 3)
     world.sync.on_blocks(2, Blocks(1, ()))
     assert world.failed == [1, 2]
+
+
+async def test_a_peer_without_a_link_is_a_failure_at_once_and_not_after_the_deadline(world):
+    world.linked = {3}
+    world.sync.fetch(2, 1, 3)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert world.failed == [2]
+    world.sync.fetch(3, 1, 3)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert world.failed == [2]
+    world.sync.close()
+
+
+async def test_a_link_that_is_lost_takes_its_answer_along_and_no_other_does(world):
+    world.sync.on_lost(2)
+    world.sync.fetch(2, 1, 3)
+    world.sync.on_lost(3)
+    assert world.failed == []
+    world.sync.on_lost(2)
+    assert world.failed == [2]
+    world.sync.on_blocks(2, Blocks(1, tuple(CHAIN[1:4])))
+    assert world.fetched == []
 
 
 async def test_what_is_asked_is_served_sealed_and_bounded(world):
