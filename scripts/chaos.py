@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,10 +34,11 @@ from network.testnet import Testnet, TestnetError, make_testnet
 from network.testnet_layout import free_ports
 from scripts.bench import GAS_LIMIT, BenchFailed, connect, fund
 from scripts.chaos_audit import Chain, ChainAudit, evidence_of
-from scripts.chaos_faults import CATALOGUE, Disturbance, Field, draw
-from scripts.chaos_links import Way, Wires
+from scripts.chaos_faults import CATALOGUE, Disturbance, Field, Kind, draw
+from scripts.chaos_links import Wires
 from scripts.chaos_load import Load
 from scripts.chaos_members import ClockedNode, Member, Watch, lead_through
+from scripts.chaos_namespaces import Namespaces, NotAllowed, Way
 from scripts.chaos_votes import VoteWatch
 from scripts.load import LoadSpec, account_key, percentile
 from scripts.workplace import fresh_directory
@@ -67,6 +68,7 @@ class Options(msgspec.Struct, frozen=True):
     disturb_every_s: float
     recovery_max_s: float
     only: str
+    wires: Literal["auto", "namespaces", "relays"]
     keep: Path | None
     json: Path | None
 
@@ -126,9 +128,18 @@ class Run:
 
     async def run(self) -> Report:
         """Everything, in order. Raises `ChaosFailed`, `TestnetError` or `BenchFailed` where it could not be run."""
+        namespaces = namespaces_where_allowed(self.options.wires)
+        ClockedNode.namespaces = namespaces
+        try:
+            return await self._run(namespaces)
+        finally:
+            if namespaces is not None:
+                namespaces.close()
+
+    async def _run(self, namespaces: Namespaces | None) -> Report:
         genesis, relay_ports = self._make()
-        targets = await asyncio.to_thread(lead_through, self.directory, relay_ports)
-        wires = Wires(targets, relay_ports, self.options.seed)
+        targets = await asyncio.to_thread(lead_through, self.directory, relay_ports, namespaces)
+        wires = Wires(targets, relay_ports, self.options.seed, namespaces)
         with Testnet(self.directory, ClockedNode) as network:
             members = [Member(index, _clocked(node)) for index, node in enumerate(network.nodes)]
             votes = VoteWatch({member.index: NodePaths(member.node.directory).journal for member in members})
@@ -190,7 +201,7 @@ class Run:
         load.start()
         await asyncio.sleep(WARMUP_S)
         self._started = time.monotonic()
-        catalogue = [kind for kind in CATALOGUE if self.options.only in kind.name]
+        catalogue = named(self.options.only)
         for disturbance in draw(self.options.seed, len(field.members), catalogue):
             began = time.monotonic()
             if began - self._started > self.options.minutes * 60 or self.wrong or field.watch.wrong or load.wrong:
@@ -321,6 +332,27 @@ async def _watching(watch: Watch, votes: VoteWatch) -> AsyncIterator[None]:
         await watch.close()
 
 
+def named(words: str) -> list[Kind]:
+    """The kinds in whose names one of these words stands; all of them without a word."""
+    wanted = words.split()
+    return [kind for kind in CATALOGUE if not wanted or not set(wanted).isdisjoint(kind.name.split())]
+
+
+def namespaces_where_allowed(wanted: str) -> Namespaces | None:
+    """Network namespaces, or None where relays do, or where they must do. Raises `ChaosFailed`."""
+    if wanted == "relays":
+        return None
+    namespaces = Namespaces(VALIDATORS)
+    try:
+        namespaces.make()
+    except NotAllowed as error:
+        if wanted == "namespaces":
+            raise ChaosFailed(f"no network namespaces: {error}") from None
+        say(f"no network namespaces here, so relays hold back what a cut should lose ({error})")
+        return None
+    return namespaces
+
+
 def _clocked(node: Any) -> ClockedNode:
     assert isinstance(node, ClockedNode), "the test network was made of them"
     return node
@@ -410,13 +442,21 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--rate", type=float, default=100.0, help="transfers a second (100)")
     parser.add_argument("--disturb-every", type=float, default=5.0, help="seconds from one to the next, at least (5)")
     parser.add_argument("--recovery-max", type=float, default=5.0, help="what the p99 must stay below, in seconds (5)")
-    parser.add_argument("--only", default="", help="only disturbances with this in their names")
+    parser.add_argument(
+        "--only", default="", help='only disturbances with one of these words in their names ("cut split")'
+    )
+    parser.add_argument(
+        "--wires",
+        choices=("auto", "namespaces", "relays"),
+        default="auto",
+        help="who cuts: the kernel, in network namespaces, or relays (namespaces where allowed)",
+    )
     parser.add_argument("--keep", type=Path, default=None, help="run in this directory and leave it, whatever comes")
     parser.add_argument("--json", type=Path, default=None, help="write the report here")
     words = parser.parse_args(arguments)
     if words.minutes <= 0 or words.rate <= 0:
         parser.error("a time and a rate above 0 are needed")
-    if not any(words.only in kind.name for kind in CATALOGUE):
+    if not named(words.only):
         parser.error(f"--only {words.only!r} leaves nothing of: {', '.join(kind.name for kind in CATALOGUE)}")
     return Options(
         minutes=words.minutes,
@@ -425,6 +465,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         disturb_every_s=words.disturb_every,
         recovery_max_s=words.recovery_max,
         only=words.only,
+        wires=words.wires,
         keep=words.keep,
         json=words.json,
     )

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from network.testnet import ROLES
-from scripts.chaos_links import Way, Weather, Wires
+from scripts.chaos_links import Weather, Wires
 from scripts.chaos_members import Member, Watch
+from scripts.chaos_namespaces import Way
 
 PRIMARY_SHARE = 0.4  # of disturbances hit whoever leads at that moment
 SKEW_MS = 40_000  # more than the 30 s by which a proposal's time may be off

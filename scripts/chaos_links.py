@@ -2,7 +2,8 @@
 
 Links are TLS end to end, so a relay sees and changes nothing but time: it holds bytes back (a cut), delays them, lets
 some of them wait as lost packets would, or drops a connection. What is held back in a cut goes on when it heals, as TCP
-itself would send it again. It needs no privilege. It knows addresses and bytes, and nothing of members' processes.
+itself would send it again. It needs no privilege; where namespaces are allowed, the kernel cuts instead. It knows
+addresses and bytes, and nothing of members' processes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from scripts.chaos_namespaces import Namespaces, Way
+
 CHUNK_BYTES = 64 << 10
 HELD_CHUNKS_MAX = 64  # of one direction of one connection; then the sender is no longer read from
 LOST_AGAIN_S = 0.2  # a lost packet is sent again after TCP's shortest time-out
 CONNECT_TIMEOUT_S = 5.0
+CALL_AGAIN_S = 0.5
 
-Way = tuple[int, int]  # from, to
+
+def relay_host(way: Way, namespaces: Namespaces | None) -> str:
+    """The address at which the relay of a pair listens."""
+    return "127.0.0.1" if namespaces is None else namespaces.pair_address(way)
 
 
 @dataclass
@@ -42,16 +49,19 @@ class Direction:
 class Relay:
     """Between two members: listens where the one dials, connects to where the other listens."""
 
-    def __init__(self, there: Direction, back: Direction, target: tuple[str, int], chance: random.Random) -> None:
+    def __init__(
+        self, there: Direction, back: Direction, target: tuple[str, int], host: str, chance: random.Random
+    ) -> None:
         self._there, self._back = there, back
         self._target = target
+        self._host = host
         self._chance = chance
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int) -> None:
-        """Listen on this port of loopback."""
-        self._server = await asyncio.start_server(self._on_call, "127.0.0.1", port, limit=CHUNK_BYTES)
+        """Listen on this port."""
+        self._server = await asyncio.start_server(self._on_call, self._host, port, limit=CHUNK_BYTES)
 
     def reset(self) -> None:
         """Drop every connection as if the cable had been pulled on both ends."""
@@ -73,9 +83,8 @@ class Relay:
         try:
             await self._there.open.wait()  # a call gets through when it can be heard and answered
             await self._back.open.wait()
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # not wait_for: that may swallow a reset
-                far_reader, far_writer = await asyncio.open_connection(*self._target, limit=CHUNK_BYTES)
-                ends.append(far_writer)
+            far_reader, far_writer = await self._call()
+            ends.append(far_writer)
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._carry(reader, far_writer, self._there))
                 ways.create_task(self._carry(far_reader, writer, self._back))
@@ -85,6 +94,17 @@ class Relay:
             for end in ends:
                 end.transport.abort()
             self._open.discard(task)
+
+    async def _call(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Reach the other end. A call into a cut is made again and again: the caller's own patience ends it."""
+        deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S
+        while True:
+            try:
+                async with asyncio.timeout(CALL_AGAIN_S):  # not wait_for: that may swallow a reset
+                    return await asyncio.open_connection(*self._target, limit=CHUNK_BYTES, local_addr=(self._host, 0))
+            except TimeoutError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Direction) -> None:
         """Bytes of one way, in order; its end too, which a cut holds back like everything else."""
@@ -130,14 +150,27 @@ class Relay:
 
 
 class Wires:
-    """All pairs: `relay_ports` says where the lower member of a pair finds the higher, `targets` where that listens."""
+    """All pairs: `relay_ports` says where the lower member of a pair finds the higher, `targets` where that listens.
 
-    def __init__(self, targets: Mapping[int, tuple[str, int]], relay_ports: Mapping[Way, int], seed: int) -> None:
+    With `namespaces` a cut is theirs, and drops packets; without, the relays hold back what should be lost.
+    """
+
+    def __init__(
+        self,
+        targets: Mapping[int, tuple[str, int]],
+        relay_ports: Mapping[Way, int],
+        seed: int,
+        namespaces: Namespaces | None = None,
+    ) -> None:
         chance = random.Random(seed)  # noqa: S311 - a reproducible test, no secret
         self._members = sorted(targets)
         self._ways = {(a, b): Direction() for a in self._members for b in self._members if a != b}
         self._ports = dict(relay_ports)
-        self._relays = {(a, b): Relay(self._ways[a, b], self._ways[b, a], targets[b], chance) for a, b in self._ports}
+        self._relays = {
+            (a, b): Relay(self._ways[a, b], self._ways[b, a], targets[b], relay_host((a, b), namespaces), chance)
+            for a, b in self._ports
+        }
+        self._namespaces = namespaces
         self.heal()
 
     async def start(self) -> None:
@@ -156,19 +189,23 @@ class Wires:
 
     def cut(self, ways: Iterable[Way]) -> None:
         """Nothing passes these ways from now on."""
+        if self._namespaces is not None:
+            self._namespaces.cut(ways)
+            return
         for way in ways:
             self._ways[way].open.clear()
 
     def mend(self, ways: Iterable[Way]) -> None:
         """What was held back passes, and all that follows."""
+        if self._namespaces is not None:
+            self._namespaces.mend(ways)
         for way in ways:
             self._ways[way].open.set()
 
     def heal(self) -> None:
         """All ways open, and the weather fine."""
-        for direction in self._ways.values():
-            direction.open.set()
-            direction.weather = Weather()
+        self.mend(self._ways)
+        self.set_weather(self._ways, Weather())
 
     def set_weather(self, ways: Iterable[Way], weather: Weather) -> None:
         """Delay, loss, speed of these ways."""

@@ -27,7 +27,9 @@ from network.config import CONFIG_FILE, PeerAddress, read_config, render_config
 from network.ipc import Backoff, IpcError, ReconnectingClient
 from network.paths import NodePaths
 from network.testnet import ROLES, Node
-from scripts.chaos_links import Way
+from network.testnet_layout import NODE_PREFIX
+from scripts.chaos_links import relay_host
+from scripts.chaos_namespaces import Namespaces, Way
 from scripts.chaos_node import set_shift
 
 POLL_S = 0.1
@@ -41,7 +43,9 @@ _decode_status = msgspec.msgpack.Decoder(api.NodeStatus).decode
 
 
 class ClockedNode(Node):
-    """A node whose validator runs on a clock that can be shifted."""
+    """A node whose validator runs on a clock that can be shifted, and perhaps in a network namespace of its own."""
+
+    namespaces: Namespaces | None = None
 
     @property
     def clock(self) -> Path:
@@ -50,10 +54,11 @@ class ClockedNode(Node):
 
     def command(self) -> list[str]:
         """`quorate start`, behind the shiftable clock."""
-        return [
+        command = [
             *(sys.executable, "-m", "scripts.chaos_node", str(self.clock)),
             *("start", str(self.directory), "--follow-parent"),
         ]
+        return command if self.namespaces is None else self.namespaces.within(number_of(self.directory) - 1, command)
 
     def start(self) -> None:
         """Start, on a right clock if none was set."""
@@ -62,24 +67,39 @@ class ClockedNode(Node):
         super().start()
 
 
-def lead_through(directory: Path, relay_ports: dict[Way, int]) -> dict[int, tuple[str, int]]:
+def number_of(folder: Path) -> int:
+    """The number of a node's directory, from 1 on."""
+    return int(folder.name.removeprefix(NODE_PREFIX))
+
+
+def lead_through(
+    directory: Path, relay_ports: dict[Way, int], namespaces: Namespaces | None
+) -> dict[int, tuple[str, int]]:
     """Have every node dial the relays instead of its peers. Returns where the members really listen."""
-    folders = sorted(directory.glob("node-*"), key=lambda path: int(path.name.removeprefix("node-")))
+    folders = sorted(directory.glob(f"{NODE_PREFIX}*"), key=number_of)
     configs = [read_config(folder) for folder in folders]
     names = [config.node.name for config in configs]
+    targets = {}
     for member, config in enumerate(configs):
+        host = "127.0.0.1" if namespaces is None else namespaces.address(member)
+        targets[member] = (host, int(config.peer.listen.rpartition(":")[2]))
         peers = tuple(
-            PeerAddress(name=peer.name, address=f"127.0.0.1:{relay_ports[way]}") if way in relay_ports else peer
-            for peer in config.peers
-            for way in [(member, names.index(peer.name))]
+            _through(peer, (member, names.index(peer.name)), relay_ports, namespaces) for peer in config.peers
         )
-        (folders[member] / CONFIG_FILE).write_text(render_config(msgspec.structs.replace(config, peers=peers)))
-    return {member: _address(config.peer.listen) for member, config in enumerate(configs)}
+        changed = msgspec.structs.replace(
+            config,
+            peer=msgspec.structs.replace(config.peer, listen=f"{host}:{targets[member][1]}"),
+            peers=peers,
+            gateway=msgspec.structs.replace(config.gateway, host=host, allowed_hosts=("*",)),
+        )
+        (folders[member] / CONFIG_FILE).write_text(render_config(changed))
+    return targets
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host, int(port)
+def _through(peer: PeerAddress, way: Way, relay_ports: dict[Way, int], namespaces: Namespaces | None) -> PeerAddress:
+    """A peer's address as that of the relay to it; a peer that is never dialled is known by the relay's host too."""
+    host = relay_host((min(way), max(way)), namespaces)
+    return PeerAddress(name=peer.name, address=f"{host}:{relay_ports.get(way, 1)}")
 
 
 class Member:
@@ -172,9 +192,10 @@ class Member:
 
     async def ready(self) -> bool:
         """Whether its gateway says that it can serve."""
+        gateway = self.node.config.gateway
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.node.config.gateway.port)
+                reader, writer = await asyncio.open_connection(gateway.host, gateway.port)
                 try:
                     writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
                     return (await reader.readline()).startswith(b"HTTP/1.1 200")
