@@ -157,7 +157,7 @@ def test_a_member_that_executes_otherwise_halts_for_good_and_alone(seed):
     cluster = simulate(Plan(seed=seed, diverges=((2, 5),), crashes=8))
     assert [bool(node.halted) for node in cluster.nodes] == [False, False, True, False]
     assert cluster.nodes[2].halted.startswith("diverged at height")
-    assert cluster.nodes[2].disk.sealed_height == 4  # nobody sealed what it made of height 5
+    assert cluster.nodes[2].disk.sealed_height < 5  # nobody sealed what it made of height 5
 
 
 # ── slow, frozen, and out of time ─────────────────────────────────────────────────────────────────
