@@ -11,7 +11,9 @@ So deliveries to different replicas commute, and a run of the cluster is, for ea
 Let A be the set of messages that correct members may send for the height. Each replica is searched with *all* of A
 available at any time, sooner than a real run could have it: more orders than the cluster has, never fewer. If in
 every state it sends nothing outside of A, then by induction over the run nobody ever gets anything else, and what
-holds in every state of every such search holds in every interleaving of the cluster. (Assume and guarantee.)
+holds in every state of every such search holds in every interleaving of the cluster. (Assume and guarantee.) A is the
+height's votes: SUSPECTs stay out of it, so this is the cluster as long as its first view lasts; one member alone may
+run out of patience at any moment (`impatient`). What comes when a view is left is for `mutations` and the simulator.
 
 **An equivocating primary.** Now a correct member may vote for one of two digests, but for one only: that is checked in
 every state. So from each correct peer a replica hears at most one PREPARE and one COMMIT, of either digest, and from
@@ -44,7 +46,9 @@ NOW = EPOCH_START_MS
 PARAMETERS = Parameters(window=4, block_transactions_max=4)
 PRIMARY, MEMBERS, HEIGHT = 0, 4, 1
 
-Key = tuple[int, int, bytes]  # letters used, answers owed, memory
+Votes = frozenset[tuple[str, bytes]]  # (kind, digest or header hash)
+Key = tuple[int, int, Votes, bytes]  # letters used, answers owed, what was said, memory
+Delivery = tuple[frozenset[str], Votes, bytes]  # letters used, what was said, the digest
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class State(msgspec.Struct):
 
     path: tuple[int, ...]
     owed: int  # letters that the driver owes by now
-    said: frozenset[tuple[str, bytes]]  # (kind, digest or header hash) of the votes that were sent
+    said: Votes  # what was sent
     delivered: bytes
     orders: int  # in how many orders it is reached
 
@@ -75,8 +79,9 @@ class Outcome(msgspec.Struct):
     states: int = 0
     transitions: int = 0
     orders: int = 0
+    said: Votes = frozenset()  # in any state
     ends: dict[bytes, Replica] = {}
-    delivered: list[tuple[frozenset[str], frozenset[tuple[str, bytes]], bytes]] = []
+    delivered: list[Delivery] = []
 
 
 class Search:
@@ -129,6 +134,7 @@ class Search:
             ended = False
             outcome.transitions += 1
             successor, replica = self._replay((*state.path, at))
+            outcome.said |= successor.said
             where = self._key(successor.path, successor, replica)
             if where in following:
                 following[where].orders += state.orders
@@ -149,7 +155,7 @@ class Search:
     def _key(self, path: Sequence[int], state: State, replica: Replica | None = None) -> Key:
         if replica is None:
             _, replica = self._replay(path)
-        return sum(1 << at for at in path), state.owed, digest_of(replica)
+        return sum(1 << at for at in path), state.owed, state.said, digest_of(replica)
 
     def _require_deaf_to_repeats(self, replica: Replica, state: State) -> None:
         """What was heard before changes nothing when it comes again."""
@@ -209,7 +215,7 @@ def _owes(action: Action) -> str:
     return "nothing"
 
 
-def _votes_in(data: bytes, member: int) -> frozenset[tuple[str, bytes]]:
+def _votes_in(data: bytes, member: int) -> Votes:
     envelope, body = open_envelope(data)
     if body.sender == member and isinstance(body, Vote):
         return frozenset([(envelope.kind, body.digest)])
@@ -298,9 +304,10 @@ def search_one_height(member: int, *, checkpoints: bool, impatient: bool = False
     digest = batch_of("a").digest
     header, _ = execute(GENESIS.header_hash, GENESIS.time_ms, batch_of("a"), set())
     allowed = {(PRE_PREPARE, digest), (PREPARE, digest), (COMMIT, digest), (CHECKPOINT, header.hash)}
-    for _, said, delivered in outcome.delivered:
-        if delivered != digest or not said <= allowed:
-            raise Violation(f"member {member} delivered {delivered.hex()} or said something else than {allowed}")
+    if not outcome.said <= allowed:
+        raise Violation(f"member {member} said {outcome.said - allowed}, which nobody reckons with")
+    if any(delivered != digest for _, _, delivered in outcome.delivered):
+        raise Violation(f"member {member} delivered something else than was proposed")
     for replica in outcome.ends.values():
         core = core_of(replica)
         stands = (replica.view, replica.changing_view, replica.delivered_height, replica.sealed_height, replica.halted)
@@ -309,9 +316,6 @@ def search_one_height(member: int, *, checkpoints: bool, impatient: bool = False
     if not checkpoints and not impatient and len(outcome.ends) != 1:
         raise Violation(f"member {member} ends in {len(outcome.ends)} states, expected one whatever the order")
     return outcome
-
-
-Delivery = tuple[frozenset[str], frozenset[tuple[str, bytes]], bytes]
 
 
 def search_two_proposals(member: int) -> Outcome:
