@@ -112,13 +112,6 @@ MUTANTS = (
         (Edit("ledger.crypto:signing_message", 'kind.encode("ascii")', 'b"vote"'),),
     ),
     Mutant(
-        "digest-unchecked",
-        A,
-        "a proposal whose batch is not the one it names",
-        "the batch is stored under the digest that the message claims",
-        (Edit("consensus.ordering:_require_own_batch", " or batch.digest != vote.digest", ""),),
-    ),
-    Mutant(
         "place-unchecked",
         A,
         "the height of a proposal changed for one receiver",
