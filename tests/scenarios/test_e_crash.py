@@ -133,7 +133,7 @@ class World:
     def __init__(self, directory, forge, consortium):
         self.directory, self.forge, self.consortium = directory, forge, consortium
         self.journal_path, self.blocks_path = directory / "votes.journal", directory / "blocks"
-        self.saved = directory.with_name(directory.name + ".synced")
+        self.synced = []  # the blocks of the last sync
         self.question = 0  # what this member last asked of its past
         self.slots = {}  # (kind, view, height) -> body
         self.sent = []
@@ -214,9 +214,10 @@ class World:
         os.truncate(self.journal_path, self.flushed[self.journal_path])
         shutil.rmtree(self.blocks_path)
         marker_path(self.blocks_path).unlink(missing_ok=True)
-        if self.saved.exists():
-            shutil.copytree(self.saved / "blocks", self.blocks_path)
-            shutil.copy(self.saved / "mark", marker_path(self.blocks_path))
+        store = BlockStore(self.blocks_path)
+        for record in self.synced:
+            store.put(record)
+        store.close()
 
 
 class Life:
@@ -299,9 +300,7 @@ class Life:
 
     def pinned_bodies(self):
         self.store.sync()
-        shutil.rmtree(self.world.saved, ignore_errors=True)
-        shutil.copytree(self.world.blocks_path, self.world.saved / "blocks", ignore=shutil.ignore_patterns("LOCK"))
-        shutil.copy(marker_path(self.world.blocks_path), self.world.saved / "mark")
+        self.world.synced = [self.store.record(height) for height in range(self.store.height + 1)]
         return list(self.world.raws.values())
 
     def end(self):
