@@ -81,7 +81,7 @@ def _freeze(cluster: Cluster, what: Disturbance, until_ms: int) -> None:
 
 def _slow_node(cluster: Cluster, what: Disturbance, until_ms: int) -> None:
     for node in cluster.processes_of(what.members):
-        node.thought_ms = what.amount
+        node.attention.thought_ms = what.amount
         cluster.at(until_ms, node.recover)
 
 

@@ -1,8 +1,8 @@
 """One process of a simulated member: the driver that steps its replica and performs its actions, strictly in order.
 
 As the node's own driver does: what is written between two flushes becomes durable with one flush, and whatever follows
-a Persist waits for it. A crash loses all that was not performed; a frozen process hears nothing until it goes on. What
-an action means for the rest of a node is in `chores`; what survives a crash in `disk`.
+a Persist waits for it. A crash loses all that was not performed; what it hears, and when, is in
+`attention`; what an action means for the rest of a node in `chores`; what survives a crash in `disk`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from consensus.core import Core
 from consensus.errors import ConsensusError
 from consensus.events import Event, Received, Start, TimerFired
 from consensus.replica import Replica
+from consensus.simulation.attention import Attention
 from consensus.simulation.bounds import deep_excess, excess
 from consensus.simulation.byzantine import Tamper
 from consensus.simulation.checkers import OrderChecker, Violation, VoteChecker
@@ -33,7 +34,6 @@ from ledger.types import HEIGHT_MAX
 if TYPE_CHECKING:
     from consensus.simulation.cluster import Cluster
 
-INBOX_PER_MEMBER_MAX = 128  # of messages that wait for their step; more are dropped, and sent again (STATUS)
 DEEP_LOOK_EVENTS = 64  # buffers are walked once in so many steps
 BACKUP_PERMILLE = 150  # how often a backup is taken, a rewriting of the journal
 
@@ -67,9 +67,7 @@ class Node:
         self.stopped = False  # it halted once: for good, whatever happens to its process
         # faults
         self.skew_ms = self.base_skew_ms
-        self.thought_ms = 0
         self.flush_ms: int | None = None  # None: a healthy disk
-        self.frozen = False
         self._doomed: tuple[int, int] | None = None  # (actions left to perform, how long it is down afterwards)
         self._doomed_flush: int | None = None
         # process
@@ -82,10 +80,7 @@ class Node:
         self._flushing = 0  # how many of the pending actions wait for the flush under way
         self._performing = False
         self._wants_rewrite = False
-        self._inbox: deque[tuple[int, bytes]] = deque()
-        self._inbox_of: dict[int, int] = {}
-        self._thinking = False
-        self._overdue: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.attention = Attention(self.later, self._hear)
         self._steps = 0
 
     # ── where it stands ───────────────────────────────────────────────────────────────────────────
@@ -163,11 +158,11 @@ class Node:
 
     def _end_process(self) -> None:
         self.life += 1
-        self.replica, self.halted, self.frozen = None, "", False
-        self.timers, self._pending, self._overdue = {}, deque(), []
-        self._flushing, self._performing, self._wants_rewrite, self._thinking = 0, False, False, False
-        self._inbox, self._inbox_of = deque(), {}
+        self.replica, self.halted = None, ""
+        self.timers, self._pending = {}, deque()
+        self._flushing, self._performing, self._wants_rewrite = 0, False, False
         self._doomed = self._doomed_flush = None
+        self.attention.begin()
 
     def doom(self, actions: int, down_ms: int) -> None:
         """Crash right before the so many-th action from now on."""
@@ -188,39 +183,32 @@ class Node:
 
     def later(self, delay_ms: int, act: Callable[..., None], *arguments: Any) -> None:
         """Act after a while, if this process still lives; if it is frozen then, when it goes on."""
-        self.cluster.at(self.cluster.now + delay_ms, self._when_awake, self.life, act, arguments)
+        self.cluster.at(self.cluster.now + delay_ms, self._when_due, self.life, act, arguments)
 
-    def _when_awake(self, life: int, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if life != self.life:
-            return
-        if self.frozen:
-            self._overdue.append((act, arguments))
-        else:
-            act(*arguments)
+    def _when_due(self, life: int, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if life == self.life:
+            self.attention.attend(act, arguments)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is stopped, as by SIGSTOP."""
+        return self.attention.frozen
 
     def freeze(self) -> None:
-        """Stopped, as by SIGSTOP."""
+        """Stop it."""
         if self.replica is not None and not self.frozen:
-            self.frozen = True
+            self.attention.frozen = True
             self.cluster.note(self, "is frozen")
 
     def thaw(self) -> None:
-        """Goes on: every timer that ran out meanwhile, then every message that was not dropped, at once."""
-        if not self.frozen:
-            return
-        self.frozen = False
-        self.cluster.note(self, "goes on")
-        overdue, self._overdue = self._overdue, []
-        life = self.life
-        for act, arguments in overdue:
-            if life == self.life:
-                act(*arguments)
-        if life == self.life and not self._thinking:
-            self._empty_inbox()
+        """Let it go on."""
+        if self.frozen:
+            self.cluster.note(self, "goes on")
+            self.attention.go_on()
 
     def recover(self) -> None:
         """Quick again, processor and disk."""
-        self.thought_ms, self.flush_ms = 0, None
+        self.attention.thought_ms, self.flush_ms = 0, None
 
     def set_clock(self) -> None:
         """The clock is set right, as far as this member's clock ever is."""
@@ -228,43 +216,13 @@ class Node:
 
     def receive(self, sender: int, data: bytes) -> None:
         """A message comes over a link."""
-        if self.replica is None:
-            return
-        if not self.frozen and not self.thought_ms and not self._inbox:
-            self._hear(data)
-        elif self._inbox_of.get(sender, 0) < INBOX_PER_MEMBER_MAX:
-            self._inbox_of[sender] = self._inbox_of.get(sender, 0) + 1
-            self._inbox.append((sender, data))
-            self._think()
+        if self.replica is not None:
+            self.attention.receive(sender, data)
 
     def _hear(self, data: bytes) -> None:
         if self.tamper:
             self.tamper.hear(data)
         self.step(Received(data, self.clock_ms))
-
-    def _think(self) -> None:
-        if not self._thinking and not self.frozen:
-            self._thinking = True
-            self.later(self.thought_ms, self._thought)
-
-    def _thought(self) -> None:
-        self._thinking = False
-        if not self.thought_ms:
-            self._empty_inbox()
-        elif self._inbox:
-            self._take_one()
-            if self._inbox:
-                self._think()
-
-    def _empty_inbox(self) -> None:
-        life = self.life
-        while self._inbox and life == self.life:
-            self._take_one()
-
-    def _take_one(self) -> None:
-        sender, data = self._inbox.popleft()
-        self._inbox_of[sender] -= 1
-        self._hear(data)
 
     # ── the driver ────────────────────────────────────────────────────────────────────────────────
 

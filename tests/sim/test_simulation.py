@@ -177,7 +177,7 @@ def test_a_frozen_members_messages_pile_up_to_a_limit():
     node.freeze()
     for _ in range(1000):
         node.receive(1, b"x")
-    assert len(node._inbox) == 128
+    assert len(node.attention.waiting) == 128
 
 
 @pytest.mark.parametrize("skew_ms", [40_000, -40_000, 86_400_000, -86_400_000])
