@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from consensus import Replica, Tip
+from consensus import Replica, Tip, first_journal
 from consensus.actions import (
     Broadcast,
     CancelTimer,
@@ -92,6 +92,11 @@ class Bench:
         if start:
             made.step(Start(NOW, token))
         return made
+
+    def started(self, member=2, journal=None, token=1 << 61, **other):
+        """A replica that has just put its question; and what it said."""
+        replica = self.replica(member, journal=first_journal() if journal is None else journal, start=False, **other)
+        return replica, replica.step(Start(NOW, token))
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
 
@@ -194,6 +199,36 @@ class Bench:
         others = [each for each in range(len(self.powers)) if each != replica_member(replica)]
         out = replica.step(Executed(height, header_hash(height), NOW))
         return out + self.hear(replica, *[self.checkpoint(each, height) for each in others])
+
+    def follow(self, replica, heights, **batch):
+        """A backup goes through whole heights, to their seals."""
+        out = []
+        for height in heights:
+            out += self.commit_block(replica, self.batch(height, names=(str(height),), **batch))
+            out += self.seal_block(replica, height)
+        return out
+
+    def answer(self, replica, token, senders=(0, 1), height=0, **other):
+        """STATUSes that echo a question."""
+        seal = self.seal(height, members=(0, 1, 3)) if height else None
+        said = {"height": height, "seal": seal, "echo": token} | other
+        return self.hear(replica, *[self.status(each, **said) for each in senders])
+
+    # ── what came of it ───────────────────────────────────────────────────────────────────────────
+
+    @staticmethod
+    def persisted(actions):
+        return [action.record for action in actions if isinstance(action, Persist)]
+
+    def durable(self, actions, *kinds):
+        """The records of these kinds that were made durable."""
+        return [record for record in map(read_record, self.persisted(actions)) if isinstance(record, kinds)]
+
+    @staticmethod
+    def asked(actions):
+        """The token in the last STATUS to everybody."""
+        opened = [open_envelope(action.data) for action in actions if isinstance(action, Broadcast)]
+        return [body.token for envelope, body in opened if envelope.kind == STATUS][-1]
 
 
 def replica_member(replica):
