@@ -74,9 +74,9 @@ class Wishes:
             held = self._suspects.setdefault(body.view, {})
             held[body.sender] = max(body.height, held.get(body.sender, 0))
 
-    def behind(self, view: int, member: int, delivered_height: int) -> int:
-        """The power that wants this view or a later one, as a member sees it that has delivered so far; itself too."""
-        wanting = {member} | {each for each, left in self._left.items() if left >= view}
+    def behind(self, view: int, delivered_height: int) -> int:
+        """The power that wants this view or a later one, as a member sees it that has delivered so far."""
+        wanting = {each for each, left in self._left.items() if left >= view}
         for suspected in range(view - 1 - SKIPPED_VIEWS_MAX, view):
             waiting = self._suspects.get(suspected, {})
             wanting |= {each for each, height in waiting.items() if height > delivered_height}
@@ -146,6 +146,9 @@ class Conduct:
             match action:
                 case Persist(record):
                     self._judge_record(record, bodies, sealed_height)
+                case Broadcast(data) if data.startswith(WISHES):
+                    self._wishes.on_wire(data)  # one's own wish counts from here on
+                    self._judge_message(data)
                 case Broadcast(data) | Send(_, data) if data.startswith(JUDGED_MESSAGES):
                     self._judge_message(data)
                 case Deliver(height, batch, _):
@@ -232,7 +235,7 @@ class Conduct:
     def _judge_leaving(self, view: int) -> None:
         """No member moves another, and none moves alone (P5.4, P5.5)."""
         self._failed_views += 1
-        power, needed = self._wishes.behind(view, self._member, self._delivered_height), self._certifier.weak_quorum
+        power, needed = self._wishes.behind(view, self._delivered_height), self._certifier.weak_quorum
         if power < needed:
             raise Violation(f"member {self._member} leaves for view {view}, which power {power} of {needed} wants")
 

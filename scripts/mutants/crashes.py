@@ -141,13 +141,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "restart-forgets-checkpoints",
-        E,
-        "an execution that differs after a restart",
-        "the headers signed before a restart are not taken back",
-        (Edit("consensus.safety:Safety.restore_checkpoint", "self._checkpoints[checkpoint.height] =", "_ ="),),
-    ),
-    Mutant(
         "restart-forgets-the-halt",
         E,
         "a halted member that is started again",
@@ -183,45 +176,26 @@ MUTANTS = (
         (Edit("consensus.recovery:_place", 'return (kind, vote.height, b"")', 'return ("vote", vote.height, b"")'),),
     ),
     Mutant(
-        "certified-batch-forgotten",
-        E,
-        "a journal rewritten",
-        "the rewritten journal leaves out batches that only a certificate names",
-        (
-            Edit(
-                "consensus.recovery:_named",
-                "case Certified(certificate) | CommitHeld(certificate):",
-                "case CommitHeld(certificate):",
-            ),
-        ),
-    ),
-    Mutant(
         "lost-journal-trusted",
         E,
         "amnesia",
-        "a member without its journal votes at once",
-        (Edit("consensus.restart:restore", "core.safety.doubtful = not anchors", "core.safety.doubtful = False"),),
+        "a member without its journal votes at once, whatever comes back to it",
+        (
+            Edit("consensus.restart:restore", "core.safety.doubtful = not anchors", "core.safety.doubtful = False"),
+            Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),
+            Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),
+        ),
     ),
     Mutant(
         "doubt-anchored",
         E,
         "amnesia",
-        "a member in doubt rewrites its journal with an anchor, so a restart ends the doubt",
-        (Edit("consensus.recovery:Journal.snapshot", "if not doubtful:", "if True:"),),
-    ),
-    Mutant(
-        "restored-journal-trusted",
-        E,
-        "an older journal restored from a backup",
-        "a message of its own that its journal does not show is taken for an echo",
-        (Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),),
-    ),
-    Mutant(
-        "votes-before-it-has-asked",
-        E,
-        "an older journal restored from a backup",
-        "a member that starts does not wait for what the others hold of its votes",
-        (Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),),
+        "a member in doubt rewrites its journal with an anchor, so that a restart ends the doubt",
+        (
+            Edit("consensus.recovery:Journal.snapshot", "if not doubtful:", "if True:"),
+            Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),
+            Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),
+        ),
     ),
     Mutant(
         "doubt-ends-at-once",
@@ -240,52 +214,6 @@ MUTANTS = (
                 "consensus.amnesia:Past.advance",
                 "elif core.sealed_height >= self.target(core):",
                 "elif core.sealed_height >= 0:",
-            ),
-        ),
-    ),
-    Mutant(
-        "old-answers-count",
-        E,
-        "amnesia",
-        "a STATUS from before the question counts as an answer",
-        (Edit("consensus.amnesia:Past.hear", "body.echo == self._token and", ""),),
-    ),
-    Mutant(
-        "promises-of-a-lost-journal-forgotten",
-        E,
-        "amnesia",
-        "a member that lost its journal votes in views below those that it left for",
-        (
-            Edit(
-                "consensus.amnesia:Past._resume",
-                "fence.height), view",
-                "fence.height), 0",
-            ),
-        ),
-    ),
-    Mutant(
-        "fences-ignored",
-        E,
-        "amnesia",
-        "a VIEW-CHANGE from before the journal was lost still counts",
-        (
-            Edit(
-                "consensus.fences:is_void",
-                "return fence is not None and",
-                "return fence is None and fence is not None and",
-            ),
-        ),
-    ),
-    Mutant(
-        "fence-not-made-durable-by-others",
-        E,
-        "amnesia",
-        "a member that lost its journal votes before a quorum knows that its old promises are void",
-        (
-            Edit(
-                "consensus.amnesia:Past.advance",
-                "self._ask(core, self._token + 1)",
-                "self._resume(core, self._fence)",
             ),
         ),
     ),

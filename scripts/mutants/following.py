@@ -81,11 +81,11 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "votes-not-sent-again",
+        "status-not-answered",
         D,
-        "messages lost for good",
-        "a vote that was lost is not sent again",
-        (Edit("consensus.status:_answer", "            _send_votes(core, body)\n", "            pass\n"),),
+        "a laggard answered with silence",
+        "what was lost on the way is not sent again",
+        (Edit("consensus.status:on_status", "_answer(", "bool("),),
     ),
     Mutant(
         "source-never-changed",

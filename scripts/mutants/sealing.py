@@ -67,19 +67,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "no-halt-without-a-quorum",
-        C,
-        "executions that differ two to two",
-        "nobody stops when no header can be sealed any more",
-        (
-            Edit(
-                "consensus.sealing:_gather",
-                "if votes.highest_power() + unheard < core",
-                "if votes.highest_power() + unheard < 0 * core",
-            ),
-        ),
-    ),
-    Mutant(
         "one-wrong-header-stops-all",
         C,
         "a wrong state root from one member",

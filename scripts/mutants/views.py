@@ -341,17 +341,4 @@ MUTANTS = (
         "progress does not restore the patience",
         (Edit("consensus.ordering:deliver", "    core.failed_views = 0\n", ""),),
     ),
-    Mutant(
-        "new-view-not-handed-on",
-        B,
-        "a partition during NEW-VIEW",
-        "a member in a lower view is not shown the NEW-VIEW that it missed",
-        (
-            Edit(
-                "consensus.status:_send_view",
-                "if lacks_entry and core.new_view:",
-                "if core.entered_view < 0 and core.new_view:",
-            ),
-        ),
-    ),
 )

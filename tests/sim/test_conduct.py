@@ -237,8 +237,10 @@ def left(view):
 
 def test_a_view_is_left_with_a_weak_quorum(member):
     member.wishes.on_wire(envelope(SUSPECT, Suspect(0, 0, 1, 1)).encode())
+    member.asks(Broadcast(envelope(SUSPECT, Suspect(0, 0, 1, 3)).encode()))
     member.writes(left(1))
-    member.wishes.on_wire(envelope(VIEW_CHANGE, view_change(2, 7)).encode())
+    for other in (0, 2):
+        member.wishes.on_wire(envelope(VIEW_CHANGE, view_change(other, 7)).encode())
     member.writes(left(7))
 
 
@@ -254,6 +256,7 @@ def test_a_view_is_left_with_a_weak_quorum(member):
     ids=["its own", "of a delivered height", "of a later view", "not signed", "no wish"],
 )
 def test_no_view_is_left_alone(member, wish):
+    member.asks(Broadcast(envelope(SUSPECT, Suspect(0, 0, 1, 3)).encode()))
     member.wishes.on_wire(wish.encode())
     with pytest.raises(Violation, match="which power 1 of 2 wants"):
         member.writes(left(1))
@@ -267,7 +270,8 @@ def test_a_message_shows_only_what_holds(member):
 
 
 def test_patience_is_doubled_with_every_view_after_the_first_capped_and_restored(member):
-    member.wishes.on_wire(envelope(VIEW_CHANGE, view_change(2, 9)).encode())
+    for other in (1, 2):
+        member.wishes.on_wire(envelope(VIEW_CHANGE, view_change(other, 9)).encode())
     for view, patience_ms in enumerate((1000, 2000, 4000, 8000, 8000), 1):
         member.writes(left(view))
         member.asks(SetTimer("progress", patience_ms))
