@@ -299,10 +299,14 @@ class Link(asyncio.Protocol):
 
     # ── keeping, and ending ───────────────────────────────────────────────────────────────────────
 
+    def silent_s(self, now: float) -> float:
+        """For how long nothing at all has come."""
+        return now - self._heard
+
     def tick(self, now: float) -> None:
         """Once in a while: ping, and notice who has gone."""
         self._close_window(now)
-        silent_s = now - self._heard
+        silent_s = self.silent_s(now)
         stalled_s = 0.0 if self._paused_since is None else now - self._paused_since
         if silent_s > self._limits.silence_max_s:
             self.reset(f"nothing was heard for {silent_s:.0f} s")

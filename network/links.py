@@ -132,6 +132,11 @@ class PeerMesh:
         """Whether there is a link to this member."""
         return member in self._links
 
+    def silent_s(self, member: int) -> float:
+        """For how long nothing came from a member, not even a part of something long; infinite without a link."""
+        link = self._links.get(member)
+        return link.silent_s(asyncio.get_running_loop().time()) if link else float("inf")
+
     def round_trip_ms(self, member: int) -> float:
         """The last measured round trip, 0.0 before the first."""
         link = self._links.get(member)

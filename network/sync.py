@@ -23,6 +23,8 @@ from network.wire import BLOCKS_ANSWER_BYTES_MAX, BLOCKS_PER_REQUEST_MAX, Blocks
 log = logging.getLogger("quorate.sync")
 
 ANSWER_DEADLINE_S = 5.0
+SILENT_MAX_S = 1.5  # a peer that lives says something twice a second: one that hangs must not be waited for
+LOOK_EVERY_S = 0.5
 FETCH_DEADLINE_S = 30.0  # a peer that drips block after block has its turn no longer than that
 SERVE_INTERVAL_S = 0.02  # a peer that asks in a loop is answered at most this often,
 SERVE_RESTS = 3  # and takes at most a quarter of this node's time: after an answer it waits so many times its cost
@@ -37,12 +39,14 @@ class Outstanding:
     last: int
     until: float
     timer: asyncio.Handle
+    look: asyncio.Handle
 
 
 class BlockSync:
     """`fetched(record)` gets each verified block in order; `failed(member)` ends a fetch that gave nothing.
 
-    `send(member, frame)` is False when the frame certainly does not arrive.
+    `send(member, frame)` is False when the frame certainly does not arrive; `silent_s(member)` is for how long nothing
+    came from there, not even a part of a long answer.
     """
 
     def __init__(
@@ -51,14 +55,16 @@ class BlockSync:
         chain_id: bytes,
         validators: ValidatorSet,
         store: BlockStore,
-        send: Callable[[int, bytes], bool],
+        send: Callable[[int, bytes], object],
         fetched: Callable[[BlockRecord], None],
         failed: Callable[[int], None],
+        silent_s: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         self._chain_id = chain_id
         self._validators = validators
         self._store = store
         self._send = send
+        self._silent_s = silent_s
         self._fetched = fetched
         self._failed = failed
         self._outstanding: Outstanding | None = None
@@ -73,9 +79,10 @@ class BlockSync:
         self.close()
         loop = asyncio.get_running_loop()
         timer = loop.call_at(min(until, loop.time() + ANSWER_DEADLINE_S), self._fail, "no answer in time")
-        self._outstanding = Outstanding(member, first, last, until, timer)
+        look = loop.call_later(LOOK_EVERY_S, self._look)
+        self._outstanding = Outstanding(member, first, last, until, timer, look)
         request = BlocksRequest(first, min(last, first + BLOCKS_PER_REQUEST_MAX - 1))
-        if not self._send(member, peer_frame(request)):
+        if self._send(member, peer_frame(request)) is False:
             timer.cancel()
             self._outstanding.timer = loop.call_soon(self._fail, "there is no link to it")
 
@@ -101,6 +108,15 @@ class BlockSync:
         else:
             self.close()
 
+    def _look(self) -> None:
+        asked = self._outstanding
+        if asked is None:
+            return
+        if self._silent_s(asked.member) > SILENT_MAX_S:
+            self._fail("it has gone silent")
+        else:
+            asked.look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+
     def on_lost(self, member: int) -> None:
         """The link to a member is gone, and an answer with it."""
         if self._outstanding is not None and self._outstanding.member == member:
@@ -118,6 +134,7 @@ class BlockSync:
         """Give up what is under way."""
         if self._outstanding is not None:
             self._outstanding.timer.cancel()
+            self._outstanding.look.cancel()
             self._outstanding = None
 
     def _answer(self, member: int, request: BlocksRequest) -> None:

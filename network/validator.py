@@ -232,6 +232,7 @@ class ValidatorNode:
             validators=genesis.validators,
             store=self._store,
             send=self._mesh.send_bulk,
+            silent_s=self._mesh.silent_s,
             fetched=self._on_fetched,
             failed=lambda member: self._driver.post(events.FetchFailed(member, now_ms())),
         )

@@ -63,11 +63,13 @@ class World:
     def __init__(self, store):
         self.sent, self.fetched, self.failed = [], [], []
         self.linked = {0, 1, 2, 3}
+        self.silent = set()
         self.sync = BlockSync(
             chain_id=GENESIS.chain_id,
             validators=MEMBERS,
             store=store,
             send=self.send,
+            silent_s=lambda member: 10.0 if member in self.silent else 0.1,
             fetched=self.fetched.append,
             failed=self.failed.append,
         )
@@ -149,6 +151,16 @@ async def test_a_peer_without_a_link_is_a_failure_at_once_and_not_after_the_dead
     await asyncio.sleep(0)
     assert world.failed == [2]
     world.sync.close()
+
+
+async def test_a_peer_that_hangs_is_given_up_long_before_the_deadline_and_a_slow_one_is_not(world, monkeypatch):
+    monkeypatch.setattr("network.sync.LOOK_EVERY_S", 0.001)
+    world.sync.fetch(2, 1, 3)
+    await asyncio.sleep(0.02)
+    assert world.failed == []
+    world.silent = {2}
+    await asyncio.sleep(0.05)
+    assert world.failed == [2]
 
 
 async def test_a_link_that_is_lost_takes_its_answer_along_and_no_other_does(world):
