@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 Way = tuple[int, int]
 
+PREFIX = "qc"
 NOWHERE = "02:00:00:00:de:ad"
 SUBNETS = range(10, 250)  # 10.91.X.0/24, by process id
 
@@ -27,7 +28,7 @@ class Namespaces:
 
     def __init__(self, members: int) -> None:
         self._members = members
-        self._tag = f"qc{os.getpid()}"
+        self._tag = f"{PREFIX}{os.getpid()}"
         self._subnet = f"10.91.{SUBNETS[os.getpid() % len(SUBNETS)]}"
         self._pairs = [(a, b) for a in range(members) for b in range(a + 1, members)]
         self._bridge_address = ""
@@ -48,6 +49,7 @@ class Namespaces:
         """Make bridge and namespaces. Raises `NotAllowed`, and leaves nothing then."""
         if shutil.which("ip") is None:
             raise NotAllowed("there is no command `ip`")
+        _sweep()
         try:
             self._make()
         except NotAllowed:
@@ -97,6 +99,16 @@ class Namespaces:
     def _point(self, way: Way, link_address: str) -> None:
         words = ("neigh", "replace", self.pair_address(way), "lladdr", link_address, "dev", "eth0", "nud", "permanent")
         _ip("-n", self.name(way[0]), *words)
+
+
+def _sweep() -> None:
+    """Take down what a run that was killed has left."""
+    for line in _ip("netns", "list", check=False).splitlines():
+        name = line.split()[0]
+        owner = name.removeprefix(PREFIX).partition("-")[0]
+        if name.startswith(PREFIX) and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):  # noqa: PTH110
+            _ip("netns", "del", name, check=False)  # its end of the wire, and so the other, go with it
+            _ip("link", "del", f"{PREFIX}{owner}br", check=False)
 
 
 def _ip(*words: str, check: bool = True) -> str:

@@ -39,7 +39,7 @@ def chaos(tmp_path_factory):
     report = directory.parent / "report.json"
     command = [
         *(sys.executable, "-m", "scripts.chaos", "--minutes", str(MINUTES), "--seed", "5", "--rate", str(RATE)),
-        *("--disturb-every", "2", "--recovery-max", str(RECOVERY_MAX_S)),
+        *("--disturb-every", "2", "--recovery-max", str(RECOVERY_MAX_S), "--wires", "relays"),
         *("--keep", str(directory), "--json", str(report)),
     ]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=360, check=False)
