@@ -210,6 +210,14 @@ class Node:
         """Quick again, processor and disk."""
         self.attention.thought_ms, self.flush_ms = 0, None
 
+    def heal(self) -> None:
+        """Nothing is wrong with it any more but what is wrong to the end."""
+        self._doomed = self._doomed_flush = None
+        self.recover()
+        self.set_clock()
+        self.thaw()
+        self.restart()
+
     def set_clock(self) -> None:
         """The clock is set right, as far as this member's clock ever is."""
         self.skew_ms = self.base_skew_ms
