@@ -7,9 +7,10 @@ the reader. A single plan is replayed from its file. Exit code 0 only without a 
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -178,15 +179,16 @@ def _campaign(seeds: range, sizes: Sequence[int], cores: int, minimise: int) -> 
     failures: list[Failure] = []
     jobs, began, cpu_seconds, wall_seconds = min(cores, len(seeds)), time.monotonic(), 0.0, 0.0
     try:
-        with closing(spread(seeds, sizes, jobs)) as outcomes:
+        with _terminated_like_interrupted(), closing(spread(seeds, sizes, jobs)) as outcomes:
             for played in outcomes:
                 cpu_seconds += _count(played, tally)
                 wall_seconds = time.monotonic() - began
                 progress.show(_progress_line(tally, len(seeds), wall_seconds))
                 if len(tally.lost) >= LOST_MAX:
                     break
-        for outcome in tally.violations[:SHOWN_MAX]:
-            failures.append(investigate(outcome, sizes, minimise, Path.cwd(), progress.show))  # noqa: PERF401 - keeps those before an interrupt
+        with _terminated_like_interrupted():
+            for outcome in tally.violations[:SHOWN_MAX]:  # one by one, so that an interrupt keeps those before it
+                failures.append(investigate(outcome, sizes, minimise, Path.cwd(), progress.show))  # noqa: PERF401
     except KeyboardInterrupt:
         interrupted = True
     progress.clear()
@@ -200,6 +202,16 @@ def _campaign(seeds: range, sizes: Sequence[int], cores: int, minimise: int) -> 
         seeds_per_minute=_a_minute(len(tally), wall_seconds),
         seeds_per_minute_core=_a_minute(len(tally), cpu_seconds),
     )
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, of a time limit for one, ends a campaign as Ctrl-C does: with what there is."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _count(played: Played | Lost, tally: Tally) -> float:

@@ -181,14 +181,18 @@ def test_an_interrupt_ends_with_the_summary_of_what_was_played(quorate, monkeypa
     assert lines[1].startswith("1 seeds, 0 violations")
 
 
-def test_ctrl_c_on_a_real_campaign_leaves_no_process_behind(tmp_path):
+@pytest.mark.parametrize("how", ["to all of them, as a terminal does", "to the campaign alone, as a time limit does"])
+def test_a_campaign_that_is_ended_sums_up_and_leaves_no_process_behind(tmp_path, how):
     words = [sys.executable, "-m", "network.cli", "simulate", "--seeds", "100000", "--validators", "4", "--jobs", "2"]
     campaign = subprocess.Popen(
         words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         workers_of(campaign.pid, 2)
-        os.killpg(campaign.pid, signal.SIGINT)  # as a terminal does: to all of them
+        if "terminal" in how:
+            os.killpg(campaign.pid, signal.SIGINT)
+        else:
+            campaign.terminate()
         out, err = campaign.communicate(timeout=30)
     finally:
         campaign.kill()
