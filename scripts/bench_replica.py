@@ -27,7 +27,7 @@ from consensus.replica import Replica
 from consensus.simulation.stubs import CHAIN_ID, EPOCH_START_MS, GENESIS, execute, stub_validators
 from consensus.turns import turn_heights
 from ledger.types import Batch, Checkpoint, Header, Parameters
-from scripts.small_world import Cast
+from scripts.cast import Cast
 
 NOW = EPOCH_START_MS
 PARAMETERS = Parameters()

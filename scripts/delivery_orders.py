@@ -38,9 +38,10 @@ from consensus.replica import Replica
 from consensus.simulation.checkers import Violation
 from consensus.simulation.stubs import EPOCH_START_MS, GENESIS, execute
 from ledger.types import Batch, Checkpoint, Parameters
+from scripts.cast import Cast
+from scripts.court import Court
 from scripts.replica_state import core_of, digest_of, require_bounded
-from scripts.small_world import Cast
-from scripts.witness import Court, Witness
+from scripts.witness import Witness
 
 NOW = EPOCH_START_MS
 PARAMETERS = Parameters(window=4, block_transactions_max=4)

@@ -41,7 +41,7 @@ from consensus.simulation.stubs import EPOCH_START_MS
 from ledger.crypto import signing_message
 from ledger.types import HEIGHT_MAX, Batch, Checkpoint, Seal, SealSignature
 from scripts.bend import Bender
-from scripts.small_world import Cast
+from scripts.cast import Cast
 
 POOL_MAX = 256  # messages remembered of one run
 BENT_MAX = 64  # messages whose bent forms are kept

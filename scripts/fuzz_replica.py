@@ -28,9 +28,10 @@ from consensus.replica import Replica
 from consensus.simulation.prng import Prng
 from ledger.quorum import faulty_power_max
 from ledger.types import Parameters
+from scripts.cast import Cast
 from scripts.fuzz_inputs import TOO_LARGE, Attacker
 from scripts.replica_state import core_of, require_bounded, require_bounded_at_the_top
-from scripts.small_world import Cast, Node, World
+from scripts.small_world import Node, World
 
 EPISODE_INPUTS = 400
 DEEP_CHECK_EVERY = 64  # inputs between two looks into every corner of the memory

@@ -19,8 +19,9 @@ from consensus.messages import CHECKPOINT, open_envelope
 from consensus.simulation.checkers import Violation
 from ledger.types import Parameters, Seal, SealSignature
 from scripts.bend import Bender
+from scripts.cast import Cast
 from scripts.replica_state import require_bounded
-from scripts.small_world import Cast, World
+from scripts.small_world import World
 
 MEMBERS = 4
 PARAMETERS = Parameters(window=4, block_transactions_max=4, request_timeout_ms=500, timeout_max_ms=4_000)

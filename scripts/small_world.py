@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -28,7 +28,6 @@ from consensus.actions import (
     Send,
     SetTimer,
 )
-from consensus.committee import Committee
 from consensus.events import (
     BatchReady,
     BlockFetched,
@@ -41,23 +40,19 @@ from consensus.events import (
     Start,
     TimerFired,
 )
-from consensus.messages import Body, Envelope, Kind
 from consensus.recovery import first_journal
 from consensus.replica import Replica
 from consensus.simulation.checkers import Violation
 from consensus.simulation.stubs import (
-    CHAIN_ID,
     EPOCH_START_MS,
     GENESIS,
     execute,
-    stub_signer,
-    stub_validators,
-    stub_verify,
 )
 from consensus.standing import Tip, Turn
-from ledger.crypto import signing_message
-from ledger.types import Batch, Header, Parameters, Seal
-from scripts.witness import Court, Witness
+from ledger.types import Batch, Header, Seal
+from scripts.cast import Cast
+from scripts.court import Court
+from scripts.witness import Witness
 
 LINK_MS = 1
 ANSWER_MS = 1
@@ -73,40 +68,6 @@ class Stored(msgspec.Struct, frozen=True):
     batch: Batch
     fresh: tuple[bytes, ...]
     seal: Seal | None
-
-
-class Cast:
-    """Who takes part: stand-in keys, the committee, and a pen for every member."""
-
-    def __init__(self, powers: Sequence[int], parameters: Parameters) -> None:
-        self.powers = tuple(powers)
-        self.size = len(self.powers)
-        self.parameters = parameters
-        self.validators = stub_validators(self.powers)
-        self.committee = Committee(CHAIN_ID, 0, self.validators, stub_verify)
-        self.pens = [stub_signer(member.public_key) for member in self.validators.members]
-
-    def sign(self, kind: str, member: int, body: bytes) -> bytes:
-        """A member's signature over a message body."""
-        return self.pens[member](signing_message(kind, CHAIN_ID, body))
-
-    def envelope(self, kind: Kind, member: int, body: Body, batches: Sequence[Batch] = ()) -> Envelope:
-        """A properly signed message."""
-        encoded = body.encode()
-        return Envelope(kind, encoded, self.sign(kind, member, encoded), tuple(batches))
-
-    def replica(self, member: int, journal: Sequence[bytes], tip: Tip = GENESIS) -> Replica:
-        """A replica that was not started yet."""
-        return Replica(
-            member=member,
-            chain_id=CHAIN_ID,
-            validators=self.validators,
-            parameters=self.parameters,
-            sign=self.pens[member],
-            verify=stub_verify,
-            tip=tip,
-            journal=journal,
-        )
 
 
 class Node:
