@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from scripts.chaos import read_options
 from scripts.chaos_faults import CATALOGUE, draw
 from scripts.chaos_links import Weather, Wires
 from scripts.chaos_load import Load
+from scripts.chaos_namespaces import Namespaces, NotAllowed
 from scripts.chaos_node import set_shift
 from scripts.chaos_votes import JournalFollower
 from scripts.load import LoadSpec
@@ -307,3 +309,31 @@ def test_only_must_leave_something_to_do(capsys):
     with pytest.raises(SystemExit):
         read_options(["--only", "earthquake"])
     assert "leaves nothing of" in capsys.readouterr().err
+
+
+def reaches(namespaces, member, address):
+    """Whether a member's namespace can open a connection to `address`."""
+    program = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.5).close()"
+    command = namespaces.within(member, [sys.executable, "-c", program, address[0], str(address[1])])
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def test_in_namespaces_the_kernel_cuts_one_way_of_one_pair_and_nothing_is_left_of_them():
+    namespaces = Namespaces(3)
+    try:
+        namespaces.make()
+    except NotAllowed as error:
+        pytest.skip(str(error))
+    try:
+        with socket.create_server((namespaces.pair_address((0, 1)), 0)) as relay:
+            address = relay.getsockname()
+            assert reaches(namespaces, 0, address)
+            namespaces.cut([(0, 1)])
+            assert not reaches(namespaces, 0, address)
+            assert reaches(namespaces, 1, address)
+            namespaces.mend([(0, 1)])
+            assert reaches(namespaces, 0, address)
+    finally:
+        namespaces.close()
+    left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    assert namespaces.name(0) not in left
