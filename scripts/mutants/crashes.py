@@ -72,13 +72,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "certificate-guard-missing",
-        E,
-        "a store that lost its last blocks",
-        "VIEW-CHANGE is signed although it hides a height that this member committed to",
-        (Edit("consensus.safety:Safety.leave", "or not self._committed_heights() <= shown", ""),),
-    ),
-    Mutant(
         "commit-certificate-not-persisted",
         E,
         "killed at a write point",
@@ -148,13 +141,6 @@ MUTANTS = (
         (Edit("consensus.restart:restore", "core.halted = record.diagnosis", "pass"),),
     ),
     Mutant(
-        "lowest-view-of-a-vote-restored",
-        E,
-        "a restart that votes again",
-        "of two recorded votes at a height the older one is taken back",
-        (Edit("consensus.safety:Safety.restore_vote", "held[0].view <= vote.view", "held[0].view > vote.view"),),
-    ),
-    Mutant(
         "journal-forgets-too-early",
         E,
         "a journal rewritten",
@@ -166,6 +152,20 @@ MUTANTS = (
                 "core.journal.forget_through(seal.height + core.window)",
             ),
             Edit("consensus.recovery:Journal.forget_through", "    self._base = max(self._base, height)\n", ""),
+        ),
+    ),
+    Mutant(
+        "journal-ends-at-the-seal",
+        E,
+        "a block store that lost its last blocks",
+        "the journal keeps nothing below the seal, and a store that ends lower votes there again",
+        (
+            Edit(
+                "consensus.sealing:_seal",
+                "core.journal.forget_through(max(0, seal.height - JOURNAL_WINDOWS * core.window))",
+                "core.journal.forget_through(seal.height)",
+            ),
+            Edit("consensus.safety:Safety.silent", " or self.sealed_height < self.floor", ""),
         ),
     ),
     Mutant(
@@ -182,17 +182,6 @@ MUTANTS = (
         "a member without its journal votes at once, whatever comes back to it",
         (
             Edit("consensus.restart:restore", "core.safety.doubtful = not anchors", "core.safety.doubtful = False"),
-            Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),
-            Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),
-        ),
-    ),
-    Mutant(
-        "doubt-anchored",
-        E,
-        "amnesia",
-        "a member in doubt rewrites its journal with an anchor, so that a restart ends the doubt",
-        (
-            Edit("consensus.recovery:Journal.snapshot", "if not doubtful:", "if True:"),
             Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),
             Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),
         ),

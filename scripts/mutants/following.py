@@ -68,11 +68,16 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "final-batches-not-handed-over",
+        "final-heights-kept-to-oneself",
         D,
         "a laggard answered with silence",
-        "nobody hands over what is final",
+        "who has a batch final neither votes for it in the next view nor hands over its certificate",
         (
+            Edit(
+                "consensus.ordering:_advance_slot",
+                "if current and current.proposal:",
+                "if current and current.proposal and not slot.final:",
+            ),
             Edit(
                 "consensus.status:_final_above",
                 "if slot and slot.final and slot.final.certificate and",
@@ -85,7 +90,7 @@ MUTANTS = (
         D,
         "a laggard answered with silence",
         "what was lost on the way is not sent again",
-        (Edit("consensus.status:on_status", "_answer(", "bool("),),
+        (Edit("consensus.status:on_status", "_answer(core, peer, body, before)", "pass"),),
     ),
     Mutant(
         "source-never-changed",
@@ -107,12 +112,5 @@ MUTANTS = (
         "a laggard that never catches up",
         "a member behind waits for votes that nobody sends any more",
         (Edit("consensus.catch_up:CatchUp._start", "if member is None:", "if member is not None or member is None:"),),
-    ),
-    Mutant(
-        "votes-while-behind",
-        D,
-        "votes by a member that is behind",
-        "a store behind its journal does not keep a member from voting",
-        (Edit("consensus.safety:Safety.silent", " or self.sealed_height < self.floor", ""),),
     ),
 )

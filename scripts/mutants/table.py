@@ -63,6 +63,6 @@ def _row(result: Found) -> str:
 
 
 def _cell(violation: str) -> str:
-    """One line that a table bears."""
-    text = " ".join(violation.split()).replace("|", "/").replace("<", "(").replace(">", ")")
+    """The first line, as far as a table bears it."""
+    text = violation.partition("\n")[0].strip().replace("|", "/").replace("<", "(").replace(">", ")")
     return text if len(text) <= VIOLATION_CHARS_MAX else text[: VIOLATION_CHARS_MAX - 2] + " …"

@@ -35,19 +35,6 @@ MUTANTS = (
         (Edit("consensus.view_changing:on_view_change", "    core.require_signature(envelope, body.sender)\n", ""),),
     ),
     Mutant(
-        "view-change-batches-unchecked",
-        B,
-        "a VIEW-CHANGE without its batches",
-        "the batches beside a VIEW-CHANGE are not compared with its certificates",
-        (
-            Edit(
-                "consensus.view_changing:on_view_change",
-                "require_batches(digests, [certificate.height for certificate in body.prepared], envelope.batches)",
-                "assert digests is not None",
-            ),
-        ),
-    ),
-    Mutant(
         "lower-view-wins",
         B,
         "two certificates at one height",
@@ -240,19 +227,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "final-heights-not-voted-again",
-        B,
-        "a view change beside a commit",
-        "who has a batch final does not vote for it in the next view, so the others never get a quorum",
-        (
-            Edit(
-                "consensus.ordering:_advance_slot",
-                "if current and current.proposal:",
-                "if current and current.proposal and not slot.final:",
-            ),
-        ),
-    ),
-    Mutant(
         "old-batch-judged-by-todays-clock",
         B,
         "a batch proposed again is too old by the clock",
@@ -273,11 +247,14 @@ MUTANTS = (
         (Edit("consensus.view_changing:wanted_view", ">= core.committee.weak_quorum", ">= 1"),),
     ),
     Mutant(
-        "joins-too-late",
+        "views-drift-apart",
         B,
         "views that drift apart",
-        "a member leaves only when a quorum wants to",
-        (Edit("consensus.view_changing:wanted_view", ">= core.committee.weak_quorum", ">= core.committee.quorum"),),
+        "a member joins a quorum only, not a weak quorum, and its timer waits for those in exactly its own view",
+        (
+            Edit("consensus.view_changing:wanted_view", ">= core.committee.weak_quorum", ">= core.committee.quorum"),
+            Edit("consensus.liveness:_awaited", "left_power(core, VIEW_MAX)", "left_power(core, core.view)"),
+        ),
     ),
     Mutant(
         "suspect-signature-unchecked",
@@ -299,13 +276,6 @@ MUTANTS = (
         "a member that is behind moves the others",
         "a SUSPECT about a height that is delivered here counts",
         (Edit("consensus.view_changing:_wish", "and doubt.height > core.delivered_height", ""),),
-    ),
-    Mutant(
-        "waits-for-its-own-view-only",
-        B,
-        "views that drift apart",
-        "the timer of a view change waits for a quorum at exactly this view",
-        (Edit("consensus.liveness:_awaited", "left_power(core, VIEW_MAX)", "left_power(core, core.view)"),),
     ),
     Mutant(
         "timer-runs-when-idle",
