@@ -46,7 +46,11 @@ class PeerStatus(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True, array_like=True):
-    """How the validator stands. `halted` is the diagnosis after a divergence or a storage fault, else empty."""
+    """How the validator stands.
+
+    `halted` is the diagnosis after a divergence or a storage fault, else empty. `silence` says why it does not vote at
+    present, and what ends that, else it is empty.
+    """
 
     version: str
     network: str
@@ -67,6 +71,7 @@ class NodeStatus(msgspec.Struct, frozen=True, array_like=True):
     peers: tuple[PeerStatus, ...]
     started_ms: int
     counters: dict[str, int]
+    silence: str = ""
 
 
 class TransactionRecord(msgspec.Struct, frozen=True, array_like=True):

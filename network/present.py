@@ -269,6 +269,7 @@ def status(found: NodeStatus) -> Json:
         "sealed_time": iso_time(found.sealed_time_ms),
         "mempool": {"transactions": found.mempool_transactions, "bytes": found.mempool_bytes},
         "halted": found.halted,
+        "silence": found.silence,
         "started_ms": found.started_ms,
         "counters": dict(found.counters),
         "peers": [

@@ -548,6 +548,7 @@ class ValidatorNode:
                 "events_dropped": self._driver.events_dropped,
                 "evidence": len(self._evidence),
             },
+            silence="" if self.halted else replica.silence,
         )
 
     def _peer_statuses(self) -> tuple[PeerStatus, ...]:

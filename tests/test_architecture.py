@@ -108,7 +108,7 @@ def test_the_top_level_has_what_a_stranger_looks_for(name: str) -> None:
 
 def test_the_tests_mirror_the_packages() -> None:
     mirrored = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert mirrored <= {*PACKAGES, "sim", "e2e", "vectors"}
+    assert mirrored <= {*PACKAGES, "sim", "scenarios", "e2e", "vectors"}
 
 
 def test_the_rules_see_through_late_and_aliased_imports(tmp_path: Path) -> None:

@@ -32,7 +32,13 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         say_json(found)
         return
     state = (
-        f"HALTED: {found['halted']}" if found["halted"] else "changing view" if found["changing_view"] else "running"
+        f"HALTED: {found['halted']}"
+        if found["halted"]
+        else f"does not vote: {found['silence']}"
+        if found["silence"]
+        else "changing view"
+        if found["changing_view"]
+        else "running"
     )
     say_fields(
         [

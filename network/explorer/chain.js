@@ -81,6 +81,7 @@ const tile = (label, figure, note) => el("div.tile", {}, el("div.label", {}, lab
 function warnings(status, members) {
   const found = [];
   if (status.halted) found.push(el("div.banner.bad", { role: "alert" }, `This node has stopped: ${status.halted}`));
+  else if (status.silence) found.push(el("div.banner", { role: "status" }, `This node does not vote at present: ${status.silence}`));
   const away = members.filter((member) => !member.connected);
   if (away.length) found.push(el("div.banner", { role: "status" }, `${away.map((member) => member.name).join(", ")} ${away.length === 1 ? "is" : "are"} not connected to this node.`));
   return found;

@@ -47,6 +47,7 @@ def add_node(page: Page, status: NodeStatus | None, *, reachable: bool) -> None:
     page.gauge("primary", "Member index of the current primary.", status.primary)
     page.gauge("changing_view", "Whether a view change is under way.", status.changing_view)
     page.gauge("halted", "Whether the node has stopped with a diagnosis.", bool(status.halted))
+    page.gauge("silent", "Whether the node holds its votes back at present; its status says why.", bool(status.silence))
     page.gauge("mempool_transactions", "Transactions that wait for a block.", status.mempool_transactions)
     page.gauge("mempool_bytes", "Bytes of the transactions that wait for a block.", status.mempool_bytes)
     peers = [({"peer": peer.name}, peer) for peer in status.peers]
