@@ -13,6 +13,7 @@ from consensus.slot import Slot, Votes
 
 BUFFERED_WINDOWS = 2  # votes: up to 2W above the seal
 PROPOSED_AGAIN_WINDOWS = 1  # what a NEW-VIEW proposes again may lie far above a laggard (P4.7)
+JOURNAL_HEIGHTS_WINDOWS = 4  # a journal's records reach from 2W below a seal to 2W above it
 JOURNAL_WINDOWS = 2  # records: down to 2W below it
 FETCHED_BLOCKS = 64  # delivered, and executed one after the other, when a laggard catches up (P7.4)
 VIEWS = 4  # the current one, two ahead, and the one just left, whose COMMITs still count
@@ -47,9 +48,11 @@ def deep_excess(core: Core, members: int, window: int) -> str:
 def _sizes(core: Core, members: int, window: int) -> Iterator[tuple[str, int, int]]:
     """(what, how many, cap)"""
     heights = BUFFERED_WINDOWS * window
-    ahead = [height for height in core.slots if height > core.delivered_height]
+    # What a certificate stands for is no peer's whim; a journal newer than its store brings some from far above.
+    loose = [slot for slot in core.slots.values() if not (slot.final or slot.prepared)]
+    ahead = [slot for slot in loose if slot.height > core.delivered_height]
     yield "slots above what is delivered", len(ahead), heights + PROPOSED_AGAIN_WINDOWS * window
-    yield "slots", len(core.slots), heights + FETCHED_BLOCKS
+    yield "slots", len(core.slots), heights + FETCHED_BLOCKS + JOURNAL_HEIGHTS_WINDOWS * window
     yield "checkpoints", len(core.checkpoints), heights
     yield "seals", len(core.seals), heights + FETCHED_BLOCKS
     yield "executed", len(core.executed), heights + FETCHED_BLOCKS
