@@ -68,7 +68,7 @@ def _honest(seed: int) -> str:
 
 def _line(result: Found) -> str:
     where = "SURVIVES" if result.seed is None else f"seed {result.seed}"
-    return f"{result.mutant} ({result.seconds:.1f} s): {where} {result.violation[:160]}"
+    return f"{result.mutant} ({result.seconds:.1f} s): {where} {result.violation.partition(chr(10))[0][:160]}"
 
 
 def _verdict(found: list[Found], seeds: list[int], false_alarms: list[str]) -> int:

@@ -47,7 +47,7 @@ def applied(mutant: Mutant) -> Iterator[None]:
     """Run the block with the bug in place. Raises `StaleEdit` before anything is changed."""
     changes: dict[FunctionType, str] = {}
     for edit in mutant.edits:
-        function = _function(edit.function)
+        function = function_at(edit.function)
         changes[function] = _replaced(mutant, edit, changes.get(function) or _source(function))
     broken = {function: _compiled(mutant, function, source) for function, source in changes.items()}
     honest = {function: function.__code__ for function in broken}
@@ -63,7 +63,7 @@ def _install(codes: dict[FunctionType, CodeType]) -> None:
         function.__code__ = code
 
 
-def _function(path: str) -> FunctionType:
+def function_at(path: str) -> FunctionType:
     """The function, method or property getter that a path names."""
     module_name, _, qualified = path.partition(":")
     found: object = importlib.import_module(module_name)
