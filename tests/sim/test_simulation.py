@@ -7,6 +7,7 @@ import pytest
 from consensus.simulation import Disturbance, NetworkFaults, Plan, Prng, Violation, simulate, swarm
 from consensus.simulation.byzantine import BEHAVIOURS
 from consensus.simulation.cluster import Cluster
+from consensus.simulation.node import Node
 
 LINES = (Path(__file__).parent / "seeds.txt").read_text().splitlines()
 KNOWN = [Plan.decode(line.split(" ", 1)[0]) for line in LINES if not line.startswith("#")]
@@ -150,6 +151,14 @@ def test_a_member_that_keeps_losing_its_journal_forks_nothing(seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_member_that_gets_older_copies_back_forks_nothing(seed):
     simulate(Plan(seed=seed, restored=(seed % 4,), crashes=30, network=LOSSY, snapshot_permille=600))
+
+
+@pytest.mark.parametrize("how", ["forgetful", "restored"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_member_whose_journal_is_lost_or_older_says_nothing_twice(monkeypatch, how, seed):
+    """It counts as faulty, so the campaign forgives it; alone among correct members it needs no forgiving (P6.5)."""
+    monkeypatch.setattr(Node, "judged", property(lambda node: node.honest))
+    simulate(Plan(seed=seed, crashes=25, network=LOSSY, snapshot_permille=600, **{how: (1,)}))
 
 
 @pytest.mark.parametrize("seed", range(3))
