@@ -20,7 +20,6 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +32,13 @@ from network.proxies import ExecutorProxy
 from network.testnet import Testnet, TestnetError, make_testnet
 from network.testnet_layout import free_ports
 from scripts.bench import GAS_LIMIT, BenchFailed, connect, fund
-from scripts.chaos_audit import Chain, ChainAudit, evidence_of
+from scripts.chaos_audit import ChainAudit, evidence_of
 from scripts.chaos_faults import CATALOGUE, Disturbance, Field, Kind, draw
 from scripts.chaos_links import Wires
 from scripts.chaos_load import Load
 from scripts.chaos_members import ClockedNode, Member, Watch, lead_through
 from scripts.chaos_namespaces import Namespaces, NotAllowed, Way
+from scripts.chaos_report import Recovery, Report, distribution, processes_in, say, show, tracebacks_in
 from scripts.chaos_votes import VoteWatch
 from scripts.load import LoadSpec, account_key, percentile
 from scripts.workplace import fresh_directory
@@ -71,46 +71,6 @@ class Options(msgspec.Struct, frozen=True):
     wires: Literal["auto", "namespaces", "relays"]
     keep: Path | None
     json: Path | None
-
-
-class Recovery(msgspec.Struct, frozen=True):
-    """One disturbance, and how the network came through it.
-
-    `pause_s` is the longest time without a newly sealed block, from its beginning until all was well again; `back_s`
-    the time from its end until every member was level with the others, voting, and its gateway ready.
-    """
-
-    number: int
-    at_s: float
-    kind: str
-    faults: int
-    member: str
-    hold_s: float
-    pause_s: float
-    back_s: float
-
-
-class Report(msgspec.Struct, frozen=True):
-    """The result, as it is written."""
-
-    held: bool
-    wrong: list[str]
-    seed: int
-    minutes: float
-    rate: float
-    disturbances: int
-    pause_s: dict[str, float]
-    back_s: dict[str, float]
-    chain: Chain
-    offered: int
-    acknowledged: int
-    refused: dict[str, int]
-    without_outcome: int
-    asked_again: dict[str, int]
-    latency_s: dict[str, float]
-    votes: int
-    journal_rewritings: int
-    recoveries: list[Recovery]
 
 
 # ── the run ───────────────────────────────────────────────────────────────────────────────────────
@@ -373,65 +333,7 @@ async def _executed_root(member: Member) -> str:
     return f"height {status.height}, state root {status.state_root.hex()}"
 
 
-def processes_in(directory: Path) -> list[str]:
-    """The command lines of living processes that work in this directory."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = entry.read_bytes().decode(errors="replace").split("\0")
-            ours = any(word.startswith(("network.", "scripts.chaos_node")) for word in words)
-            if ours and any(str(directory) in word for word in words):
-                found.append(" ".join(words))
-    return found
-
-
-def tracebacks_in(members: Sequence[Member]) -> list[str]:
-    """An exception that nobody expected leaves its traceback in the log; so does a logger with a full disk."""
-    found: list[str] = []
-    for member in members:
-        lines = member.node.log_path.read_text(errors="replace").splitlines()
-        for number, line in enumerate(lines):
-            if line.startswith("Traceback") and "--- Logging error ---" not in lines[max(0, number - 1) : number]:
-                error = next((each for each in lines[number:] if each and not each.startswith(("Traceback", " "))), "")
-                found.append(f"{member.node.log_path}:{number + 1}: {error}")
-    return found
-
-
 # ── the words ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def distribution(ascending: list[float]) -> dict[str, float]:
-    """Percentiles of measured seconds."""
-    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-    return {name: round(percentile(ascending, share), 3) for name, share in shares.items()}
-
-
-def say(text: str) -> None:
-    """One line of the story."""
-    print(text, flush=True)
-
-
-def show(report: Report) -> None:
-    """The summary for a person."""
-    kinds = Counter(recovery.kind for recovery in report.recoveries)
-    say(f"{report.disturbances} disturbances: {', '.join(f'{count} x {name}' for name, count in kinds.most_common())}")
-    for what, values in (
-        ("longest pause with one member disturbed", report.pause_s),
-        ("all well again after the end of a disturbance", report.back_s),
-        ("latency of transfers, due to sealed", report.latency_s),
-    ):
-        say(f"{what}: " + ", ".join(f"{name} {value:.2f} s" for name, value in values.items()))
-    say(
-        f"{report.acknowledged} of {report.offered} transfers acknowledged, {report.without_outcome} without outcome; "
-        f"{sum(report.asked_again.values())} times another node was asked {report.asked_again}"
-    )
-    say(
-        f"{report.chain.height} blocks with {report.chain.transactions} transactions, state root "
-        f"{report.chain.state_root[:16]}..., {report.votes} votes and certificates compared, "
-        f"journals rewritten {report.journal_rewritings} times"
-    )
-    for complaint in report.wrong:
-        say(f"WRONG: {complaint}")
 
 
 def read_options(arguments: Sequence[str] | None = None) -> Options:
