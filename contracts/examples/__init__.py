@@ -1,4 +1,4 @@
-"""Contracts to read, to copy and to deploy as they stand: `token`, `registry`, `escrow`.
+"""Contracts to read, to copy and to deploy as they stand; each has a page under docs/examples.
 
 Each is a module of its own that imports under pytest; `source` is its text, as it is deployed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("token", "registry", "escrow")
+NAMES: Final = ("token", "registry", "escrow", "voting", "supply_chain", "auction", "key_value")
 
 
 def source(name: str) -> str:

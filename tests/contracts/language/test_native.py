@@ -6,6 +6,7 @@ from importlib.resources import files
 import pytest
 
 from contracts import Contract, Error, Event, List, Map, Value, Var, call, check, init, require, sha256, view
+from contracts.examples import NAMES
 from contracts.language import Failure, compile_source
 
 
@@ -120,7 +121,7 @@ def test_a_map_answers_like_a_dict(notes):
     assert sha256(b"").hex().startswith("e3b0")
 
 
-@pytest.mark.parametrize("name", ["token", "registry", "escrow"])
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_accepted_and_runs_in_both_worlds(name):
     path = files("contracts.examples").joinpath(f"{name}.py")
     assert check(path.read_text()) == []
