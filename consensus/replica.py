@@ -119,6 +119,8 @@ class Replica:
             self._handlers[type(event)](event)
         except MessageRefused as refused:
             core.refused[refused.reason] = core.refused.get(refused.reason, 0) + 1
+            if not (core.out or core.touched or core.sealing_due or core.unrest or core.asking_due):
+                return core.out  # it changed nothing, so there is nothing to conclude
         self._settle()
         return core.out
 

@@ -3,7 +3,7 @@
 The recovery is the time from healing to the first commit: the first delivery, at any correct member, of a batch with
 transactions at a height that no correct member had delivered before. Work waits all that time, as one more transaction
 is handed to everybody at the moment of healing. It is measured in the longest time-out (P5.3, so at most the capped
-one) that a correct member has run up by then; ten of them are a broken rule.
+one) that a correct member has in force from healing on until that commit; ten of them are a broken rule.
 """
 
 from __future__ import annotations
@@ -36,11 +36,10 @@ class Healing:
         """Everything works again; and every node learns of every transaction, as anti-entropy would see to.
 
         One more transaction is handed to everybody, so that work waits from here on: the time to the first commit
-        counts from now. The time-out it is measured by is the longest that a correct member has run up.
+        counts from now.
         """
         cluster, plan = self._cluster, self._cluster.plan
-        cores = [node.replica._core for node in cluster.correct if node.replica]  # noqa: SLF001 - a judge may look
-        self.patience_ms = max([plan.request_timeout_ms, *(timeout_ms(core) for core in cores)])
+        self._measure_patience()
         self._height_before = cluster.agreement.height
         cluster.links.heal()
         cluster.tell_all("everything works again")
@@ -56,9 +55,16 @@ class Healing:
         if self.recovery_ms is None and cluster.links.healed and height > self._height_before and batch.hashes:
             self.recovery_ms = cluster.now - cluster.plan.heal_ms
 
+    def _measure_patience(self) -> None:
+        """The longest time-out in force so far."""
+        cores = [node.replica._core for node in self._cluster.correct if node.replica]  # noqa: SLF001 - a judge may look
+        self.patience_ms = max([self.patience_ms, *(timeout_ms(core) for core in cores)])
+
     def _look(self) -> None:
         """Whether every transaction is sealed at every correct node."""
         cluster, plan = self._cluster, self._cluster.plan
+        if self.recovery_ms is None:
+            self._measure_patience()
         within_ms = RECOVERY_TIMEOUTS_MAX * self.patience_ms
         if self.recovery_ms is None and cluster.now > plan.heal_ms + within_ms:
             raise Violation(f"no commit within {within_ms} ms after healing: {self._cluster.standing()}")
