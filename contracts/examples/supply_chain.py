@@ -17,6 +17,13 @@ class MakerAdmitted(Event):
     admitted: bool
 
 
+class OperatorChanged(Event):
+    """Another says now who is a maker."""
+
+    old: str
+    new: str
+
+
 class Registered(Event):
     """There is a new item, with its maker."""
 
@@ -81,6 +88,14 @@ class SupplyChain(Contract):
         else:
             self.makers.pop(maker)
         self.emit(MakerAdmitted(maker=maker, admitted=admitted))
+
+    @call
+    def set_operator(self, operator: str) -> None:
+        """Hand the right to admit makers to another, such as a vote. For the operator; "" gives it up for ever."""
+        old = self.operator.get()
+        require(self.ctx.sender == old, "only the operator hands over")
+        self.operator.set(operator)
+        self.emit(OperatorChanged(old=old, new=operator))
 
     @call
     def register(self, item: str, description: str) -> None:

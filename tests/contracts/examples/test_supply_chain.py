@@ -71,6 +71,19 @@ def test_only_makers_register_and_only_the_operator_admits_them(goods):
     assert (goods.view("goods", "is_maker", ann), goods.view("goods", "is_maker", ben)) == (True, False)
 
 
+def test_the_operator_hands_over_and_may_no_more(goods):
+    ben = goods.address("ben")
+    for name in ("ann", "ben"):
+        assert goods.refused(name, "goods", "set_operator", ben) == "only the operator hands over"
+    goods.call("admin", "goods", "set_operator", ben)
+    assert goods.events("goods")[-1] == ("OperatorChanged", {"old": goods.address("admin"), "new": ben})
+    assert goods.refused("admin", "goods", "admit", ben, True) == "only the operator admits makers"
+    goods.call("ben", "goods", "admit", ben, True)
+    assert goods.view("goods", "is_maker", ben)
+    goods.call("ben", "goods", "set_operator", "")
+    assert goods.refused("ben", "goods", "set_operator", ben) == "only the operator hands over"
+
+
 def test_a_maker_no_more_keeps_what_is_made_and_makes_nothing_new(goods):
     goods.call("admin", "goods", "admit", goods.address("ann"), False)
     assert goods.events("goods")[-1] == ("MakerAdmitted", {"maker": goods.address("ann"), "admitted": False})
