@@ -1,4 +1,7 @@
-"""`quorate verify`: whether a file proves what it says, judged offline from the genesis file alone."""
+"""`quorate verify`: whether a file proves what it says, judged offline from the genesis file alone.
+
+With `--data` the whole directory of a stopped node is judged instead (`network.cli.audit`).
+"""
 
 from __future__ import annotations
 
@@ -16,31 +19,60 @@ if TYPE_CHECKING:
     from ledger.types import Genesis
 
 VERIFY_EXAMPLES = examples(
-    "quorate verify receipt.json", "quorate verify receipt.json --genesis genesis.json --file contract.pdf"
+    "quorate verify receipt.json",
+    "quorate verify receipt.json --genesis genesis.json --file contract.pdf",
+    "quorate verify --data net/node-1 --resume-file audit.json",
 )
 
 
 def verify(
-    receipt: Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, or a file of evidence.")],
+    receipt: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A receipt, or a file of evidence.", show_default=False)
+    ] = None,
     genesis: Annotated[
         Path | None,
         typer.Option(
             "--genesis",
             envvar="QUORATE_GENESIS",
-            help="The genesis file that you trust; without it, genesis.json beside the receipt.",
+            help="The genesis file that you trust; without it, genesis.json beside the receipt, or in the directory.",
             show_default=False,
         ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="Also check that the transaction names this file's SHA-256.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Audit the data directory of a stopped node.", show_default=False),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=0, help="With --data: processes that check; 0 is one a core.")] = 0,
+    resume_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume-file", help="With --data: where to go on from, and to note how far.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a receipt, or evidence against a member, offline.
+    """Check a receipt, evidence against a member, or all that a stopped node has on its disk, offline.
 
-    It needs the genesis file, and neither a node nor a network.
-    Exit code 0 when the file proves what it says, 1 when it does not; then it says why.
+    It needs the genesis file, and neither a running node nor a network.
+    Exit code 0 when everything holds, 1 when it does not; then it says why, and of a directory, which byte is the
+    first wrong one. 2 when there is nothing that could be checked: no such directory, or a node is running there.
     """
+    if (receipt is None) == (data is None):
+        raise typer.BadParameter("give a FILE to check, or --data DIR for a node's directory, and not both")
+    if data is not None:
+        if file is not None:
+            raise typer.BadParameter("--file belongs to a receipt, not to --data")
+        from network.cli.audit import audit_directory
+
+        audit_directory(data, genesis, jobs, resume_file, as_json=as_json)
+    if receipt is not None:
+        _verify_file(receipt, genesis, file, as_json=as_json)
+
+
+def _verify_file(receipt: Path, genesis: Path | None, file: Path | None, *, as_json: bool) -> None:
     from ledger.errors import InvalidProof
     from ledger.genesis import load_genesis
     from ledger.proofs import TransactionProof, verify_transaction_proof

@@ -1,0 +1,734 @@
+"""The audit of a data directory: a whole one passes, and of a damaged one it names the very byte.
+
+Damage is put through LevelDB, so that its own checksums hold and only the audit can find it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+
+import msgspec
+import plyvel
+import pytest
+
+from consensus.evidence import judge, write_evidence
+from consensus.messages import PREPARE, Envelope, Vote
+from consensus.recovery import CheckpointSigned, Voted
+from ledger import codec, hashing
+from ledger.blocks import receipts_root, transactions_root
+from ledger.crypto import signing_message, verify
+from ledger.errors import DatabaseInUse
+from ledger.journal import Journal
+from ledger.lock import DirectoryLock
+from ledger.seals import checkpoint_message
+from ledger.store import BlockStore, sender_of
+from ledger.transactions import identify
+from ledger.types import Checkpoint, Header, Receipt, Seal
+from network.audit import Audit, Unfit, resume
+from network.audit.findings import first_difference, mending_byte
+from network.audit.rows import (
+    ENTRY,
+    INVERTED_MAX,
+    NUMBER,
+    PLACE,
+    Positions,
+    field_at,
+    read_header,
+    read_rest,
+    row_check,
+)
+from network.cli import main
+from network.driver import REPLICA_RECORD
+from scripts.paper_node import PaperNode
+
+BLOCKS = 24
+WRONG = 9  # the height that is damaged
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A directory in which everything holds; nobody writes to it."""
+    node = PaperNode(tmp_path_factory.mktemp("paper") / "node")
+    for _ in range(3, BLOCKS):
+        node.block([node.transfer() for _ in range(3)])
+    node.block([])
+    node.close()
+    return node
+
+
+@pytest.fixture
+def damaged(whole, tmp_path):
+    """A copy to damage, `audit` it and look at what was found."""
+    return Damaged(whole, tmp_path / "node")
+
+
+class Damaged:
+    def __init__(self, node, directory):
+        shutil.copytree(node.directory, directory)
+        self.node = node
+        self.directory = directory
+
+    def row(self, key):
+        database = plyvel.DB(str(self.directory / "blocks"))
+        try:
+            return database.get(key)
+        finally:
+            database.close()
+
+    def put(self, key, value):
+        database = plyvel.DB(str(self.directory / "blocks"))
+        database.delete(key) if value is None else database.put(key, value)
+        database.close()
+
+    def flip(self, key, offset, by=0x01):
+        row = bytearray(self.row(key))
+        row[offset] ^= by
+        self.put(key, bytes(row))
+
+    def audit(self, **options):
+        return Audit(self.directory, self.node.genesis, **options).run()
+
+    def finding(self, **options):
+        return self.audit(**options).finding
+
+
+def at(kind, height=WRONG):
+    return kind + NUMBER.pack(height)
+
+
+def told(finding):
+    return finding.height, finding.record, finding.part, finding.offset, finding.exact
+
+
+def files_of(directory):
+    found = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+# ── all holds ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_whole_directory_holds_and_is_not_touched(whole):
+    before = files_of(whole.directory)
+    verdict = Audit(whole.directory, whole.genesis).run()
+    assert verdict.finding is None
+    assert (verdict.height, verdict.sealed_height, verdict.transactions) == (BLOCKS, BLOCKS, 2 + 3 * (BLOCKS - 3))
+    assert verdict.journal_records == 1 + 3 * BLOCKS + verdict.transactions
+    assert files_of(whole.directory) == before
+
+
+def test_processes_agree_with_one(damaged):
+    assert damaged.finding(jobs=2) is None
+    damaged.flip(at(b"s"), 60)
+    damaged.flip(at(b"s", WRONG + 11), 60)  # another job's heights: the lowest counts
+    alone = damaged.finding(jobs=1)
+    assert damaged.finding(jobs=2) == alone
+    assert alone.height == WRONG
+
+
+def test_blocks_of_the_last_window_may_be_unsealed(damaged):
+    damaged.put(at(b"s", BLOCKS), None)
+    verdict = damaged.audit()
+    assert (verdict.finding, verdict.height, verdict.sealed_height) == (None, BLOCKS, BLOCKS - 1)
+    for height in range(BLOCKS - 8, BLOCKS):
+        damaged.put(at(b"s", height), None)
+    finding = damaged.finding()
+    assert (finding.height, finding.record) == (BLOCKS - 8, f"row s {BLOCKS - 8}")
+
+
+# ── a byte of a header ────────────────────────────────────────────────────────────────────────────
+
+
+def header_offset(header, name):
+    """Where a field's last byte lies in row h."""
+    wanted = [offset for offset in range(len(header.encode())) if field_at(header, offset) == name]
+    return 32 + wanted[-1]
+
+
+@pytest.mark.parametrize("name", Header.__struct_fields__)
+def test_a_byte_of_a_header_field(damaged, name):
+    header = read_header(damaged.row(at(b"h")))
+    offset = header_offset(header, name)
+    damaged.flip(at(b"h"), offset)
+    assert told(damaged.finding()) == (WRONG, "row h 9", f"the header's {name}", offset, True)
+
+
+def test_a_header_that_was_given_its_new_hash_is_still_not_the_sealed_one(damaged):
+    row = damaged.row(at(b"h"))
+    header = read_header(row)
+    offset = header_offset(header, "state_root")
+    forged = bytearray(row[32:])
+    forged[offset - 32] ^= 1
+    name = hashing.header_hash(bytes(forged))
+    damaged.put(at(b"h"), name + bytes(forged))
+    damaged.put(b"n" + name, NUMBER.pack(WRONG))
+    assert told(damaged.finding()) == (WRONG, "row h 9", "the header's state_root", offset, True)
+
+
+def test_a_byte_of_the_hash_before_the_header(damaged):
+    damaged.flip(at(b"h"), 31)
+    assert told(damaged.finding()) == (WRONG, "row h 9", "the header's hash", 31, True)
+
+
+@pytest.mark.parametrize(("height", "name"), [(0, "chain_id"), (0, "state_root"), (BLOCKS, "receipts_root")])
+def test_a_byte_of_the_first_and_of_the_last_header(damaged, height, name):
+    offset = header_offset(read_header(damaged.row(at(b"h", height))), name)
+    damaged.flip(at(b"h", height), offset)
+    assert told(damaged.finding()) == (height, f"row h {height}", f"the header's {name}", offset, True)
+
+
+# ── a byte of a seal ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("which", "byte"), [(0, 1), (1, 0), (2, 33)])
+def test_a_byte_of_a_member_s_signature(damaged, which, byte):
+    row = damaged.row(at(b"s"))
+    offset = row.index(codec.decode(row, Seal).signatures[which].signature) + byte
+    damaged.flip(at(b"s"), offset)
+    part = f"the seal's signature of member {which} (v{which})"
+    assert told(damaged.finding()) == (WRONG, "row s 9", part, offset, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("epoch", {"epoch": 1}),
+        ("height", {"height": WRONG + 1}),
+        ("header_hash", {"header_hash": b"\x01" * 32}),
+    ],
+)
+def test_a_word_of_a_seal(damaged, part, change):
+    row = damaged.row(at(b"s"))
+    forged = msgspec.structs.replace(codec.decode(row, Seal), **change).encode()
+    damaged.put(at(b"s"), forged)
+    assert told(damaged.finding()) == (WRONG, "row s 9", f"the seal's {part}", first_difference(forged, row), True)
+
+
+def test_a_seal_that_names_another_member(damaged):
+    row = damaged.row(at(b"s"))
+    seal = codec.decode(row, Seal)
+    third = msgspec.structs.replace(seal.signatures[2], member=3)
+    forged = msgspec.structs.replace(seal, signatures=(*seal.signatures[:2], third)).encode()
+    damaged.put(at(b"s"), forged)
+    offset = first_difference(forged, row)
+    assert told(damaged.finding()) == (WRONG, "row s 9", "the seal's signatures", offset, True)
+
+
+def test_a_seal_without_a_quorum(damaged):
+    header = read_header(damaged.row(at(b"h")))
+    damaged.put(at(b"s"), damaged.node.seal(header, (1, 3)).encode())
+    finding = damaged.finding()
+    assert (finding.height, finding.record) == (WRONG, "row s 9")
+    assert "voting power 2 of 4, at least 3 is a quorum" in finding.because
+
+
+def test_a_seal_by_other_members_is_as_good(damaged):
+    header = read_header(damaged.row(at(b"h")))
+    damaged.put(at(b"s"), damaged.node.seal(header, (1, 2, 3)).encode())
+    assert damaged.finding() is None
+
+
+def test_a_byte_of_a_seal_s_encoding(damaged):
+    damaged.flip(at(b"s"), 0)
+    finding = damaged.finding()
+    assert (finding.height, finding.record, finding.offset, finding.exact) == (WRONG, "row s 9", 0, True)
+
+
+# ── a byte of the transactions ────────────────────────────────────────────────────────────────────
+
+
+def places(row):
+    """A byte of every part of a row b: (part, offset)."""
+    rest = read_rest(row)
+    positions = Positions(rest)
+    return {
+        "the batch's time_ms": positions.batch + 8,
+        "the batch's hashes": positions.transactions - 3,
+        "the name of transaction 1": positions.transaction(1) + 5,
+        "transaction 0": positions.body(0) + 50,
+        "transaction 2": positions.body(2) + len(rest.bodies[2]) - 1,
+        "receipt 1, its transaction_id": positions.receipt(1) + 10,
+        "the row's check": 3,
+    }
+
+
+PARTS = (
+    "the batch's time_ms",
+    "the batch's hashes",
+    "the name of transaction 1",
+    "transaction 0",
+    "transaction 2",
+    "receipt 1, its transaction_id",
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "mended_check"),
+    [*((part, mended) for part in PARTS for mended in (False, True)), ("the row's check", False)],
+)
+def test_a_byte_of_the_transactions(damaged, part, mended_check):
+    row = damaged.row(at(b"b"))
+    offset = places(row)[part]
+    damaged.flip(at(b"b"), offset)
+    if mended_check:
+        data = damaged.row(at(b"b"))[16:]
+        damaged.put(at(b"b"), row_check(WRONG, data) + data)
+    assert told(damaged.finding()) == (WRONG, "row b 9", part, offset, True)
+
+
+def test_a_byte_of_the_row_s_encoding(damaged):
+    offset = Positions(read_rest(damaged.row(at(b"b")))).receipt(0) - 2
+    damaged.flip(at(b"b"), offset, 0x40)
+    finding = damaged.finding()
+    assert (finding.height, finding.record) == (WRONG, "row b 9")
+
+
+def test_a_forged_block_of_colluding_members_is_found_by_its_transaction_s_signature(damaged):
+    """A quorum that seals what nobody signed: every hash holds, and the audit believes no quorum."""
+    tampered(damaged, forge_signature)
+    finding = damaged.finding()
+    row = damaged.row(at(b"b"))
+    begins = Positions(read_rest(row)).body(1) + len(read_rest(row).bodies[1]) - 64
+    assert told(finding) == (WRONG, "row b 9", "the signature of transaction 1", begins + 7, True)
+
+
+def test_a_forged_receipt_of_colluding_members_is_found_by_execution(damaged):
+    tampered(damaged, forge_receipt)
+    finding = damaged.finding()
+    positions = Positions(read_rest(damaged.row(at(b"b"))))
+    assert (finding.height, finding.record, finding.part) == (WRONG, "row b 9", "receipt 1, its gas_used")
+    assert finding.offset > positions.receipt(1)
+    assert finding.exact
+
+
+def test_a_forged_state_root_of_colluding_members_is_found_by_execution(damaged):
+    tampered(damaged, lambda rest: rest, state_root=b"\x07" * 32)
+    offset = header_offset(read_header(damaged.row(at(b"h"))), "state_root") - 31
+    assert told(damaged.finding()) == (WRONG, "row h 9", "the state root after height 9", offset, True)
+
+
+def forge_signature(rest):
+    raw = bytearray(rest.bodies[1])
+    raw[len(raw) - 64 + 7] ^= 1
+    bodies = (rest.bodies[0], bytes(raw), rest.bodies[2])
+    hashes = tuple(hashing.transaction_hash(each) for each in bodies)
+    batch = msgspec.structs.replace(rest.batch, hashes=hashes)
+    return msgspec.structs.replace(rest, batch=batch, transactions=hashes, bodies=bodies)
+
+
+def forge_receipt(rest):
+    receipt = codec.decode(rest.receipts[1], Receipt)
+    forged = msgspec.structs.replace(receipt, gas_used=receipt.gas_used + 1).encode()
+    return msgspec.structs.replace(rest, receipts=(rest.receipts[0], forged, rest.receipts[2]))
+
+
+def tampered(damaged, change, **words):
+    """Rewrite the block at the wrong height as a quorum could: consistent in itself, sealed, indexed."""
+    rest = change(read_rest(damaged.row(at(b"b"))))
+    header = msgspec.structs.replace(
+        read_header(damaged.row(at(b"h"))),
+        batch_digest=rest.batch.digest,
+        transactions_root=transactions_root(rest.transactions),
+        receipts_root=receipts_root(rest.receipts),
+        **words,
+    )
+    data = codec.encode(rest)
+    damaged.put(at(b"h"), header.hash + header.encode())
+    damaged.put(at(b"b"), row_check(WRONG, data) + data)
+    damaged.put(at(b"s"), damaged.node.seal(header).encode())
+    damaged.put(b"n" + header.hash, NUMBER.pack(WRONG))
+    sent = {}
+    for index, raw in enumerate(rest.bodies):
+        damaged.put(b"t" + identify(raw)[0], PLACE.pack(WRONG, index))
+        sent.setdefault(sender_of(raw), []).append(ENTRY.pack(index, identify(raw)[0]))
+    for sender, entries in sent.items():
+        damaged.put(b"a" + sender + NUMBER.pack(INVERTED_MAX - WRONG), b"".join(entries))
+
+
+# ── what is missing, and what is too much ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("kind", "part"), [(b"h", "the header"), (b"b", "the transactions"), (b"s", "the seal")])
+def test_a_missing_row(damaged, kind, part):
+    damaged.put(at(kind), None)
+    finding = damaged.finding()
+    assert (finding.height, finding.record, finding.part) == (WRONG, f"row {kind.decode()} 9", part)
+    assert "the row is missing" in finding.because
+
+
+@pytest.mark.parametrize(("kind", "part"), [(b"n", "hashes"), (b"t", "transactions"), (b"a", "senders")])
+def test_a_byte_of_an_index_and_a_missing_one(damaged, kind, part):
+    key = index_key(damaged, kind)
+    damaged.flip(key, 7)
+    record = f"row {kind.decode()} {key[1:].hex()}"
+    assert told(damaged.finding()) == (WRONG, record, f"the index of {part}", 7, True)
+    damaged.put(key, None)
+    assert told(damaged.finding()) == (WRONG, record, f"the index of {part}", None, False)
+
+
+def index_key(damaged, kind):
+    raw = read_rest(damaged.row(at(b"b"))).bodies[0]
+    return {
+        b"n": b"n" + damaged.row(at(b"h"))[:32],
+        b"t": b"t" + identify(raw)[0],
+        b"a": b"a" + sender_of(raw) + NUMBER.pack(INVERTED_MAX - WRONG),
+    }[kind]
+
+
+@pytest.mark.parametrize("key", [b"n" + bytes(32), b"t" + bytes(32), b"a" + bytes(40), b"x", b"s" + bytes(8)])
+def test_a_row_that_no_block_has(damaged, key):
+    damaged.put(key, bytes(12))
+    assert damaged.finding().record.startswith(f"row {key[:1].decode()}")
+
+
+def test_a_lost_tail(damaged):
+    for height in (BLOCKS - 1, BLOCKS):
+        for kind in (b"h", b"b", b"s"):
+            damaged.put(at(kind, height), None)
+    database = plyvel.DB(str(damaged.directory / "blocks"))
+    for key, value in list(database.iterator(prefix=b"n")):
+        if NUMBER.unpack(value)[0] > BLOCKS - 2:
+            database.delete(key)
+    for prefix in (b"t", b"a"):
+        for key, value in list(database.iterator(prefix=prefix)):
+            height = NUMBER.unpack(value[:8])[0] if prefix == b"t" else (1 << 64) - 1 - NUMBER.unpack(key[-8:])[0]
+            if height > BLOCKS - 2:
+                database.delete(key)
+    database.close()
+    finding = damaged.finding()
+    assert (finding.height, finding.part) == (BLOCKS - 1, f"block {BLOCKS - 1}")
+    assert f"blocks up to {BLOCKS} were stored" in finding.because
+
+
+def test_a_table_of_the_database_with_a_flipped_bit(damaged):
+    BlockStore(damaged.directory / "blocks").close()  # its log becomes a table
+    (table,) = (damaged.directory / "blocks").glob("*.ldb")
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 1
+    table.write_bytes(data)
+    assert "corrupt" in damaged.finding().because.lower()
+
+
+# ── the files beside ──────────────────────────────────────────────────────────────────────────────
+
+
+def flip_file(path, offset):
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("offset", [0, 9, 20, 60, 4096 + 30, 4096 + 70])
+def test_a_byte_of_the_marker(damaged, offset):
+    flip_file(damaged.directory / "blocks.mark", offset)
+    finding = damaged.finding()
+    assert told(finding) == (None, "blocks.mark", f"slot {offset // 4096}", offset, True)
+
+
+def test_a_marker_that_is_gone(damaged):
+    (damaged.directory / "blocks.mark").unlink()
+    assert damaged.finding().record == "blocks.mark"
+
+
+@pytest.mark.parametrize(
+    ("offset", "part"),
+    [(3, "the file's header"), (36, "the length of record 0"), (44, "the check of record 0"), (62, "record 0")],
+)
+def test_a_byte_of_the_vote_journal(damaged, offset, part):
+    flip_file(damaged.directory / "votes.journal", offset)
+    assert told(damaged.finding()) == (None, "votes.journal", part, offset, True)
+
+
+def test_a_torn_tail_of_the_vote_journal_is_no_damage(damaged):
+    path = damaged.directory / "votes.journal"
+    path.write_bytes(path.read_bytes()[:-7])
+    assert damaged.finding() is None
+
+
+def test_a_vote_journal_that_is_gone(damaged):
+    (damaged.directory / "votes.journal").unlink()
+    assert told(damaged.finding()) == (None, "votes.journal", "the file", None, False)
+
+
+def append(damaged, *records):
+    journal, _ = Journal.open(damaged.directory / "votes.journal")
+    journal.append(REPLICA_RECORD + record.encode() for record in records)
+    journal.close()
+
+
+def vote(damaged, digest, *, member=0, height=BLOCKS, key=None):
+    body = Vote(0, 0, height, member, digest)
+    message = signing_message(PREPARE, damaged.node.genesis.chain_id, body.encode())
+    return Voted(PREPARE, body, damaged.node.keys[member if key is None else key].sign(message))
+
+
+def test_two_votes_for_one_place(damaged):
+    append(damaged, vote(damaged, b"\x09" * 32))
+    finding = damaged.finding()
+    assert (finding.record, finding.height) == ("votes.journal", BLOCKS)
+    assert f"a second prepare for view 0, height {BLOCKS}" in finding.because
+
+
+def test_a_vote_of_another_member_or_with_a_wrong_signature(damaged):
+    append(damaged, vote(damaged, b"\x09" * 32, member=1, height=BLOCKS + 1))
+    assert "of member 1, the journal is that of 0" in damaged.finding().because
+
+
+def test_a_vote_that_its_member_did_not_sign(damaged):
+    append(damaged, vote(damaged, b"\x09" * 32, key=3, height=BLOCKS + 1))
+    assert "is not signed by member 0" in damaged.finding().because
+
+
+def test_a_vote_above_the_chain_is_as_it_should_be(damaged):
+    append(damaged, vote(damaged, b"\x09" * 32, height=BLOCKS + 1))
+    assert damaged.finding() is None
+
+
+def test_a_signed_header_that_is_not_the_chain_s(damaged):
+    """A journal that was rewritten and holds but this one: nothing in it contradicts itself, the chain does."""
+    node, path = damaged.node, damaged.directory / "votes.journal"
+    path.unlink()
+    body = Checkpoint(0, WRONG, 0, b"\x05" * 32)
+    append(damaged, CheckpointSigned(body, node.keys[0].sign(checkpoint_message(node.genesis.chain_id, body))))
+    finding = damaged.finding()
+    assert (finding.record, finding.part, finding.height) == ("votes.journal", "record 0", WRONG)
+    assert f"it signed header {'05' * 32}" in finding.because
+
+
+def test_evidence(damaged):
+    genesis = damaged.node.genesis
+
+    def prepared(digest):
+        body = vote(damaged, digest, member=2, height=7)
+        return Envelope(PREPARE, body.vote.encode(), body.signature).encode()
+
+    first, second = prepared(b"\x01" * 32), prepared(b"\x02" * 32)
+    finding = judge(genesis.chain_id, genesis.validators, verify, first, second)
+    path = damaged.directory / "evidence" / "one.json"
+    path.parent.mkdir()
+    path.write_text(write_evidence(genesis.chain_id, finding, first, second))
+    assert damaged.audit().evidence_files == 1
+    text = path.read_text()
+    path.write_text(text.replace('"height": 7', '"height": 8'))
+    offset = text.index('"height": 7') + len('"height": ')
+    assert told(damaged.finding()) == (None, "evidence/one.json", "the evidence", offset, True)
+
+
+def test_a_value_in_the_node_s_own_state(damaged):
+    database = plyvel.DB(str(damaged.directory / "state"))
+    key, value = next(iter(database.iterator(prefix=b"rv")))
+    database.put(key, value[:-1] + bytes([value[-1] ^ 1]))
+    database.close()
+    record = f"state/ key {key[2:].hex()}"
+    assert told(damaged.finding()) == (BLOCKS, record, "a value of the state", len(value) - 1, True)
+
+
+def test_a_node_without_a_state_rebuilds_it_and_passes(damaged):
+    shutil.rmtree(damaged.directory / "state")
+    assert damaged.finding() is None
+
+
+# ── resuming ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Enough(Exception):
+    pass
+
+
+def interrupt_at(height):
+    def show(standing):
+        if standing.height == height:
+            raise Enough
+
+    return show
+
+
+def test_an_audit_that_was_interrupted_goes_on_and_says_the_same(damaged, tmp_path):
+    resume_file = tmp_path / "audit.json"
+    damaged.flip(at(b"s", 20), 60)
+    expected = damaged.finding()
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(12))
+    verdict = damaged.audit(resume_file=resume_file)
+    assert (verdict.finding, verdict.resumed_at) == (expected, 12)
+
+
+def test_an_audit_that_was_killed_after_its_checkpoint_goes_on(damaged, tmp_path):
+    """The state is then ahead of the file: those heights are executed once more."""
+    resume_file = tmp_path / "audit.json"
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(8))
+    early = resume_file.read_bytes()
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(15))
+    resume_file.write_bytes(early)
+    verdict = damaged.audit(resume_file=resume_file)
+    assert (verdict.finding, verdict.height, verdict.resumed_at) == (None, BLOCKS, 8)
+    assert verdict.transactions == 2 + 3 * (BLOCKS - 3)
+
+
+def test_a_finished_audit_resumed_checks_what_came_since(damaged, tmp_path):
+    resume_file = tmp_path / "audit.json"
+    assert damaged.finding(resume_file=resume_file) is None
+    verdict = damaged.audit(resume_file=resume_file)
+    assert (verdict.finding, verdict.resumed_at, verdict.transactions) == (None, BLOCKS, 2 + 3 * (BLOCKS - 3))
+
+
+def test_a_header_that_broke_since_is_found_though_it_was_checked_before(damaged, tmp_path):
+    resume_file = tmp_path / "audit.json"
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(12))
+    offset = header_offset(read_header(damaged.row(at(b"h"))), "time_ms")
+    damaged.flip(at(b"h"), offset)
+    finding = damaged.finding(resume_file=resume_file)
+    assert told(finding) == (WRONG, "row h 9", "the header's time_ms", offset, True)
+
+
+@pytest.mark.parametrize("field", ["height", "header_hash", "state_root", "chain_id", "transactions"])
+def test_a_resume_file_that_was_changed_is_refused(damaged, tmp_path, field):
+    resume_file = tmp_path / "audit.json"
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(12))
+    document = json.loads(resume_file.read_text())
+    value = document[field]
+    document[field] = value + 1 if isinstance(value, int) else "00" * 32
+    resume_file.write_text(json.dumps(document))
+    with pytest.raises(Unfit, match="no resume file of an audit, or is damaged"):
+        damaged.audit(resume_file=resume_file)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("height", 11, "names block"),
+        ("header_hash", "00" * 32, "names block"),
+        ("state_root", "00" * 32, "has root"),
+        ("chain_id", "00" * 32, "belongs to chain"),
+        ("data", "/elsewhere", "belongs to the audit of /elsewhere"),
+    ],
+)
+def test_a_resume_file_that_lies_under_a_good_check_is_refused(damaged, tmp_path, field, value, says):
+    resume_file = tmp_path / "audit.json"
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(12))
+    found = resume.read_checkpoint(resume_file, damaged.directory, damaged.node.genesis.chain_id)
+    resume.write_checkpoint(resume_file, dataclasses.replace(found, **{field: value}))
+    with pytest.raises(Unfit, match=says):
+        damaged.audit(resume_file=resume_file)
+
+
+def test_a_resume_file_without_its_state_is_refused(damaged, tmp_path):
+    resume_file = tmp_path / "audit.json"
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(12))
+    shutil.rmtree(tmp_path / "audit.json.state")
+    with pytest.raises(Unfit, match="the state beside it is at height -1, it says 12"):
+        damaged.audit(resume_file=resume_file)
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def quorate(monkeypatch, capsys):
+    def type_it(*words):
+        monkeypatch.setattr(sys, "argv", ["quorate", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        found = capsys.readouterr()
+        return int(ended.value.code or 0), found.out, found.err
+
+    monkeypatch.delenv("QUORATE_GENESIS", raising=False)
+    return type_it
+
+
+@pytest.fixture
+def with_genesis(damaged, monkeypatch):
+    """The paper's certificates are no certificates, so its genesis is read without asking for real ones."""
+    path = damaged.directory / "genesis.json"
+    path.write_text("{}")
+    monkeypatch.setattr("ledger.genesis.load_genesis", lambda _: damaged.node.genesis)
+    return damaged
+
+
+def test_the_command_says_that_all_holds(quorate, with_genesis):
+    code, out, _ = quorate("verify", "--data", with_genesis.directory, "--jobs", 1)
+    assert code == 0
+    assert f"holds: {BLOCKS} blocks above genesis, {2 + 3 * (BLOCKS - 3)} transactions" in out
+
+
+def test_the_command_names_the_byte(quorate, with_genesis):
+    with_genesis.flip(at(b"b"), 3)
+    code, out, _ = quorate("verify", "--data", with_genesis.directory, "--jobs", 1, "--json")
+    document = json.loads(out)
+    assert (code, document["valid"], document["height"]) == (1, False, WRONG - 1)
+    assert document["finding"] == {
+        "height": WRONG,
+        "record": "row b 9",
+        "part": "the row's check",
+        "offset": 3,
+        "exact": True,
+        "because": "the check before the row is not that of the row, which holds",
+    }
+    code, out, _ = quorate("verify", "--data", with_genesis.directory, "--jobs", 1)
+    assert "does not hold: height 9: the row's check (row b 9, first wrong byte at offset 3)" in out
+
+
+def test_a_file_or_a_directory_and_not_both(quorate, with_genesis):
+    for words in ([], ["receipt.json", "--data", with_genesis.directory]):
+        code, _, err = quorate("verify", *words)
+        assert code == 2
+        assert "and not both" in " ".join(err.replace("│", " ").split())
+
+
+def test_a_running_node_is_not_audited(quorate, with_genesis):
+    with DirectoryLock(with_genesis.directory):
+        code, _, err = quorate("verify", "--data", with_genesis.directory, "--jobs", 1)
+    assert code == 2
+    assert "is a node running with this data directory?" in err
+
+
+def test_no_node_starts_while_its_directory_is_audited(whole, damaged):
+    DirectoryLock(damaged.directory).release()
+
+    def start_one(_):
+        with pytest.raises(DatabaseInUse):
+            DirectoryLock(damaged.directory)
+
+    assert damaged.finding(show=start_one) is None
+
+
+@pytest.mark.parametrize("words", [["nowhere"], ["."]])
+def test_what_is_no_data_directory(quorate, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = quorate("verify", "--data", *words)
+    assert code == 2
+    assert "no directory" in err or "no genesis" in err
+
+
+def test_the_genesis_of_another_chain(quorate, with_genesis, monkeypatch):
+    other = msgspec.structs.replace(with_genesis.node.genesis, network="other")
+    monkeypatch.setattr("ledger.genesis.load_genesis", lambda _: other)
+    code, _, err = quorate("verify", "--data", with_genesis.directory, "--jobs", 1)
+    assert code == 2
+    assert "give the right one with --genesis" in err
+
+
+# ── the finder of bytes ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_byte_that_mends():
+    right = bytes(range(50))
+    wrong = right[:20] + b"\xff" + right[21:]
+    assert mending_byte(wrong, lambda changed: changed == right) == (20, right)
+    assert mending_byte(wrong[:-1], lambda changed: changed == right) is None
+    assert mending_byte(bytes(3000), lambda changed: True) is None
+
+
+def test_the_first_difference():
+    assert first_difference(b"abc", b"abd") == 2
+    assert first_difference(b"abc", b"ab") == 2
+    assert first_difference(b"abc", b"abc") is None
