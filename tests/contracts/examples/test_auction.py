@@ -74,6 +74,7 @@ def test_the_highest_bid_wins_and_pays_the_second(house):
     house.call("admin", "house", "settle", 1)
     settled = {"auction": 1, "winner": house.address("cleo"), "price": 400, "forfeited": 0}
     assert house.events("house")[-1] == ("Settled", settled)
+    assert house.view("house", "bid_of", 1, house.address("dora"))["amount"] == 400
     assert [house.call(name, "house", "claim", 1) for name in BIDDERS] == [1_000, 600, 1_000]
     assert balances(house, "ann", "eve", "house", *BIDDERS) == [400, 0, 0, 1_000, 600, 1_000]
 
@@ -179,6 +180,20 @@ def test_a_sealed_bid_shows_its_deposit_and_nothing_else(house):
     assert house.events("house")[-1] == ("Committed", said)
 
 
+def test_every_step_is_told(house):
+    open_auction(house)
+    terms = house.view("house", "auction", 1)
+    heights = {"bids_until": terms["bids_until"], "reveals_until": terms["reveals_until"]}
+    assert house.events("house")[-1] == ("Opened", {"auction": 1, "seller": house.address("ann"), **heights})
+    bid(house, "ben", 300)
+    pass_height(house, "bids_until")
+    reveal(house, "ben", 300)
+    assert house.events("house")[-1] == ("Revealed", {"auction": 1, "bidder": house.address("ben"), "amount": 300})
+    pass_height(house, "reveals_until")
+    house.call("ben", "house", "claim", 1)
+    assert house.events("house")[-1] == ("Claimed", {"auction": 1, "bidder": house.address("ben"), "amount": 900})
+
+
 def test_a_commitment_copied_from_another_cannot_be_revealed(house):
     open_auction(house)
     bid(house, "ben", 300)
@@ -234,6 +249,27 @@ def test_reveals_begin_when_bids_are_over_and_end_at_a_height(house):
     reveal(house, "ben", 300)
     pass_height(house, "reveals_until")
     assert house.refused("cleo", "house", "reveal", 1, 400, SALT) == "it is not the time to reveal"
+
+
+def test_the_last_height_of_reveals_is_one_to_reveal_and_not_to_be_paid(house):
+    sealed(house, ben=300, cleo=400)
+    reveal(house, "ben", 300)
+    last = house.view("house", "auction", 1)["reveals_until"]
+    house.advance(last - house.height - 3)
+    assert house.refused("ann", "house", "settle", 1) == "reveals are not over"
+    assert house.refused("ben", "house", "claim", 1) == "reveals are not over"
+    reveal(house, "cleo", 400)
+    assert house.height == last
+    assert house.call("ben", "house", "claim", 1) == 1_000
+
+
+@pytest.mark.parametrize("method", ["settle", "claim"])
+def test_nothing_is_paid_at_the_last_height_itself(house, method):
+    sealed(house, ben=300)
+    reveal(house, "ben", 300)
+    house.advance(house.view("house", "auction", 1)["reveals_until"] - house.height - 1)
+    assert house.refused("ben", "house", method, 1) == "reveals are not over"
+    house.call("ben", "house", method, 1)
 
 
 def test_nothing_is_paid_before_reveals_are_over(house):
@@ -305,6 +341,11 @@ def test_auctions_out_of_shape_are_refused(house, terms, why):
     assert house.view("house", "count") == 0
 
 
+def test_the_longest_description_fits(house):
+    until = house.height + 2
+    assert house.call("ann", "house", "open", "x" * 256, "token", 1, until, until + 1) == 1
+
+
 def test_the_treasury_has_an_address_and_does_not_sell(house):
     assert house.refuses_deploy(Auction, "") == "a treasury has an address"
     args = ["x", "token", 1, house.height + 5, house.height + 6]
@@ -316,6 +357,7 @@ def test_the_seller_cancels_while_nobody_has_bid(house):
     for name in ("ben", "admin"):
         assert house.refused(name, "house", "cancel", 1) == "only the seller cancels"
     house.call("ann", "house", "cancel", 1)
+    assert house.events("house")[-1] == ("Cancelled", {"auction": 1})
     assert house.refused("ben", "house", "bid", 1, bytes(32), 1_000) == "the auction is cancelled"
     assert house.refused("ann", "house", "cancel", 1) == "the auction is cancelled"
     open_auction(house)
@@ -337,6 +379,7 @@ def test_bids_are_listed_page_by_page(house):
     first = house.view("house", "bids_of", 1, "", 2)
     rest = house.view("house", "bids_of", 1, first[-1][0], 2)
     assert [bidder for bidder, _ in first + rest] == sorted(house.address(name) for name in BIDDERS)
+    assert house.view("house", "bids_of", 1, "", 100) == first + rest
     for limit in (0, 101):
         assert house.refuses_view("house", "bids_of", 1, "", limit) == "1 to 100 bids at once"
 

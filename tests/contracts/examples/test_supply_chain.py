@@ -114,6 +114,16 @@ def test_items_out_of_shape_are_refused(goods, name, description, why):
     assert refused(goods, "ann", "register", description, item=name) == why
 
 
+def test_the_longest_texts_fit(goods):
+    longest = "x" * 256
+    do(goods, "ann", "register", longest, item="i" * 64)
+    do(goods, "ann", "attach", PAPER, longest, item="i" * 64)
+    do(goods, "ann", "recall", longest, item="i" * 64)
+    entry = goods.view("goods", "item", "i" * 64)
+    assert (entry["description"], entry["recalled"]) == (longest, longest)
+    assert goods.view("goods", "documents", "i" * 64, "", 1)[0][1]["name"] == longest
+
+
 def test_custody_passes_when_it_is_taken_and_not_before(goods):
     ann, ben = goods.address("ann"), goods.address("ben")
     do(goods, "ann", "offer", ben)

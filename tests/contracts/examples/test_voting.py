@@ -4,6 +4,7 @@ import pytest
 
 from contracts.examples.token import Token
 from contracts.examples.voting import Voting
+from contracts.testing import BLOCK_TIME_MS
 
 DAY_MS = 86_400_000
 
@@ -197,6 +198,7 @@ def test_a_decision_without_a_call_has_nothing_to_do(council):
         ({"title": ""}, "a title has 1 to 200 characters"),
         ({"title": "x" * 201}, "a title has 1 to 200 characters"),
         ({"ms": 0}, "the deadline lies in the future"),
+        ({"ms": BLOCK_TIME_MS}, "the deadline lies in the future"),
         ({"contract": "council", "method": "execute"}, "a vote cannot call itself"),
         ({"contract": "token"}, "a contract and its method, or neither"),
         ({"method": "mint"}, "a contract and its method, or neither"),
@@ -208,6 +210,12 @@ def test_proposals_out_of_shape_are_refused(council, terms, why):
     deadline = council.time_ms + filled.pop("ms")
     assert council.refused("ann", "council", "propose", *filled.values(), deadline) == why
     assert council.view("council", "proposal", 1) is None
+
+
+def test_the_longest_title_and_the_next_moment_will_do(council):
+    assert propose(council, title="x" * 200, ms=BLOCK_TIME_MS + 1) == 1
+    terms = {"title": "x" * 200, "by": council.address("ann"), "deadline": council.time_ms + 1}
+    assert council.events("council")[-1] == ("Proposed", {"proposal": 1, **terms})
 
 
 def test_there_is_no_proposal_but_those_that_were_made(council):
@@ -224,6 +232,7 @@ def test_proposals_are_listed_page_by_page(council):
     assert [(number, terms["title"]) for number, terms in first + rest] == [
         (number, f"question {number}") for number in range(1, 6)
     ]
+    assert council.view("council", "listing", 0, 100) == first + rest
     for limit in (0, 101):
         assert "1 to 100 proposals at once" in council.refuses_view("council", "listing", 0, limit)
 
