@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 MEND_BYTES_MAX = 2048  # 255 changes a byte, each hashed: some seconds
+MEND_BITS_OF_BYTES_MAX = 16 << 10  # 8 changes a byte
 SHOWN_BYTES_MAX = 80  # of what was found and expected
 
 
@@ -57,20 +58,26 @@ def first_difference(found: bytes, expected: bytes) -> int | None:
 
 
 def mending_byte(data: bytes, holds: Callable[[bytes], bool]) -> tuple[int, bytes] | None:
-    """The first byte whose change alone makes `data` hold, and `data` so changed; None where there is none.
+    """The byte whose change alone makes `data` hold, and `data` so changed; None where there is none.
 
-    Gives up at once on more than `MEND_BYTES_MAX` bytes.
+    Single bits are tried first, as disks flip those; then every other value. What is too long for that is not tried.
     """
-    if len(data) > MEND_BYTES_MAX:
+    if len(data) > MEND_BITS_OF_BYTES_MAX:
         return None
+    found = _mended(data, holds, [1 << bit for bit in range(8)])
+    if found is None and len(data) <= MEND_BYTES_MAX:
+        found = _mended(data, holds, [change for change in range(1, 256) if change & (change - 1)])
+    return found
+
+
+def _mended(data: bytes, holds: Callable[[bytes], bool], changes: list[int]) -> tuple[int, bytes] | None:
     changed = bytearray(data)
-    for offset, right in enumerate(data):
-        for value in range(256):
-            if value != right:
-                changed[offset] = value
-                if holds(bytes(changed)):
-                    return offset, bytes(changed)
-        changed[offset] = right
+    for offset, found in enumerate(data):
+        for change in changes:
+            changed[offset] = found ^ change
+            if holds(bytes(changed)):
+                return offset, bytes(changed)
+        changed[offset] = found
     return None
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from consensus.certificates import commit_holds, prepared_holds
 from consensus.committee import Committee
-from consensus.errors import JournalDamaged
-from consensus.messages import COMMIT, VIEW_CHANGE, CommitCertificate, ViewChange, Vote, open_body
+from consensus.errors import JournalDamaged, MessageRefused
+from consensus.messages import COMMIT, VIEW_CHANGE, CommitCertificate, NewView, ViewChange, Vote, open_body
 from consensus.recovery import (
     BatchHeld,
     Certified,
@@ -26,6 +26,7 @@ from consensus.recovery import (
     Voted,
     read_record,
 )
+from consensus.view_change import open_view_changes, require_view_change
 from ledger import crypto
 from ledger.errors import CodecError
 from ledger.transactions import read_transaction, signature_holds
@@ -176,14 +177,34 @@ class JournalAudit:
         if not isinstance(body, ViewChange) or body.view != view:
             raise self._wrong(f"it is no VIEW-CHANGE for view {view}")
         self._own(VIEW_CHANGE, body.sender, data, signature, view, 0, data)
+        self._check_view_changes((body,))
 
     def _check_entered(self, view: int, kind: str, data: bytes, signature: bytes) -> None:
         body = self._opened(kind, data)
-        sender, entered = getattr(body, "sender", -1), getattr(body, "view", -1)
-        if entered != view or not 0 <= sender < self._committee.size:
+        if not isinstance(body, NewView) or body.view != view or body.sender >= self._committee.size:
             raise self._wrong(f"it is no NEW-VIEW for view {view}")
-        if not self._committee.signed_by(kind, sender, data, signature):
-            raise self._wrong(f"its NEW-VIEW is not signed by member {sender}")
+        if not self._committee.signed_by(kind, body.sender, data, signature):
+            raise self._wrong(f"its NEW-VIEW is not signed by member {body.sender}")
+        try:
+            opened = open_view_changes(self._committee, body)
+        except MessageRefused as refused:
+            raise self._wrong(f"its NEW-VIEW does not hold: {refused.reason}") from None
+        for each, signed in zip(opened, body.view_changes, strict=True):
+            if not self._committee.signed_by(VIEW_CHANGE, each.sender, signed.body, signed.signature):
+                raise self._wrong(f"a VIEW-CHANGE in its NEW-VIEW is not signed by member {each.sender}")
+        self._check_view_changes(opened)
+
+    def _check_view_changes(self, bodies: tuple[ViewChange, ...]) -> None:
+        """Every certificate holds, and every seal is that of the chain."""
+        for body in bodies:
+            try:
+                require_view_change(self._committee, self._genesis.parameters.window, body)
+            except MessageRefused as refused:
+                raise self._wrong(f"a VIEW-CHANGE of member {body.sender} does not hold: {refused.reason}") from None
+            header = self._header_at(body.seal.height) if body.seal else None
+            if header is not None and body.seal and header.hash != body.seal.header_hash:
+                because = f"a seal of {body.seal.header_hash.hex()}, the chain has {header.hash.hex()}"
+                raise self._wrong(because, header.height)
 
     def _opened(self, kind: str, data: bytes) -> object:
         try:

@@ -83,10 +83,15 @@ def _find_wrong_batch(genesis: Genesis, header: Header, rest: Rest) -> None:
             Finding(record, part, because, height, begins + (mended[0] if mended else 0), exact=mended is not None)
         )
     words = {"height": height, "epoch": header.epoch, "view": header.batch_view, "proposer": header.batch_proposer}
-    for name, right_word in (words | {"since": header.batch_since}).items():
+    words["since"] = header.batch_since
+    if not height:
+        words["time_ms"] = header.time_ms
+    for name, right_word in words.items():
         if getattr(batch, name) != right_word:
             because = f"{shown(getattr(batch, name))}, the header says {right_word}"
-            raise Wrong(Finding(record, f"the batch's {name}", because, height, begins))
+            offset = first_difference(encoded, codec.encode(msgspec.structs.replace(batch, **{name: right_word})))
+            assert offset is not None
+            raise Wrong(Finding(record, f"the batch's {name}", because, height, begins + offset, exact=True))
     parameters = genesis.parameters
     if len(batch.hashes) > parameters.block_transactions_max or len(set(batch.hashes)) != len(batch.hashes):
         because = f"it names {len(batch.hashes)} transactions, {len(set(batch.hashes))} of them different"

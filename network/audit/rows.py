@@ -58,7 +58,8 @@ class BlockRows:
         version = self.get(b"v")
         if version not in (None, NUMBER.pack(FORMAT_VERSION)):
             self._database.close()
-            raise StorageError(f"the block store has format {version!r}, this program reads format {FORMAT_VERSION}")
+            found = int.from_bytes(version or b"", "big")
+            raise StorageError(f"the block store has format {found}, this program reads format {FORMAT_VERSION}")
         self.height = self._highest(b"h")
         self.sealed_height = self._highest(b"s")
 

@@ -10,6 +10,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +18,7 @@ from tempfile import mkdtemp
 from ledger.types import Genesis
 from network.audit.check import Checked, Checker
 from network.audit.rows import BlockRows
-from network.audit.shadow import make_shadow
+from network.audit.shadow import Unfit, make_shadow
 
 HEIGHTS_A_JOB = 16
 JOBS_AHEAD = 3  # of each process
@@ -54,7 +55,12 @@ def answers(
 
 def _next(waiting: deque[tuple[int, int, Future[Checked]]]) -> Answer:
     begin, end, future = waiting.popleft()
-    return begin, end, future.result()
+    try:
+        return begin, end, future.result()
+    except BrokenProcessPool:
+        raise Unfit(
+            "a process of the audit died (was it killed for its memory?): nothing is said; try --jobs 1"
+        ) from None
 
 
 def _begin(database: Path, scratch: Path, genesis: Genesis, sealed_height: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import shutil
 import sys
 
@@ -15,8 +16,8 @@ import plyvel
 import pytest
 
 from consensus.evidence import judge, write_evidence
-from consensus.messages import PREPARE, Envelope, Vote
-from consensus.recovery import CheckpointSigned, Voted
+from consensus.messages import COMMIT, PREPARE, VIEW_CHANGE, CommitCertificate, Envelope, ViewChange, Vote
+from consensus.recovery import CheckpointSigned, CommitHeld, Left, Voted
 from ledger import codec, hashing
 from ledger.blocks import receipts_root, transactions_root
 from ledger.crypto import signing_message, verify
@@ -26,7 +27,7 @@ from ledger.lock import DirectoryLock
 from ledger.seals import checkpoint_message
 from ledger.store import BlockStore, sender_of
 from ledger.transactions import identify
-from ledger.types import Checkpoint, Header, Receipt, Seal
+from ledger.types import Checkpoint, Header, Receipt, Seal, SealSignature
 from network.audit import Audit, Unfit, resume
 from network.audit.findings import first_difference, mending_byte
 from network.audit.rows import (
@@ -279,6 +280,12 @@ def test_a_byte_of_the_transactions(damaged, part, mended_check):
     assert told(damaged.finding()) == (WRONG, "row b 9", part, offset, True)
 
 
+def test_a_byte_of_the_batch_of_genesis(damaged):
+    offset = Positions(read_rest(damaged.row(at(b"b", 0)))).batch + 9
+    damaged.flip(at(b"b", 0), offset)
+    assert told(damaged.finding()) == (0, "row b 0", "the batch's time_ms", offset, True)
+
+
 def test_a_byte_of_the_row_s_encoding(damaged):
     offset = Positions(read_rest(damaged.row(at(b"b")))).receipt(0) - 2
     damaged.flip(at(b"b"), offset, 0x40)
@@ -346,6 +353,23 @@ def tampered(damaged, change, **words):
         sent.setdefault(sender_of(raw), []).append(ENTRY.pack(index, identify(raw)[0]))
     for sender, entries in sent.items():
         damaged.put(b"a" + sender + NUMBER.pack(INVERTED_MAX - WRONG), b"".join(entries))
+
+
+def test_flipped_bits_anywhere_in_the_store(damaged):
+    """Each is found in its row, at its height, and at its byte: none is lost, and none is blamed on another."""
+    database = plyvel.DB(str(damaged.directory / "blocks"))
+    rows = [(key, value) for key, value in database if key != b"v"]
+    database.close()
+    chance = random.Random(5)
+    for _ in range(40):
+        key, value = chance.choice(rows)
+        offset = chance.randrange(len(value))
+        damaged.flip(key, offset, 1 << chance.randrange(8))
+        finding = damaged.finding()
+        damaged.put(key, value)
+        record = key[1:].hex() if key[:1] in b"nta" else str(NUMBER.unpack(key[1:])[0])
+        assert (finding.record, finding.offset) == (f"row {key[:1].decode()} {record}", offset), finding
+    assert damaged.finding() is None
 
 
 # ── what is missing, and what is too much ─────────────────────────────────────────────────────────
@@ -496,6 +520,60 @@ def test_a_signed_header_that_is_not_the_chain_s(damaged):
     finding = damaged.finding()
     assert (finding.record, finding.part, finding.height) == ("votes.journal", "record 0", WRONG)
     assert f"it signed header {'05' * 32}" in finding.because
+
+
+def left(damaged, seal, *, view=1, prepared=(), signer=0):
+    body = ViewChange(0, view, 0, seal, prepared).encode()
+    message = signing_message(VIEW_CHANGE, damaged.node.genesis.chain_id, body)
+    return Left(view, Envelope(VIEW_CHANGE, body, damaged.node.keys[signer].sign(message)))
+
+
+def test_a_view_that_was_left(damaged):
+    header = read_header(damaged.row(at(b"h")))
+    append(damaged, left(damaged, damaged.node.seal(header)), left(damaged, None, view=2))
+    assert damaged.finding() is None
+    append(damaged, left(damaged, None, view=1))
+    assert "a second view-change for view 1" in damaged.finding().because
+
+
+def test_a_view_change_with_a_seal_that_is_not_the_chain_s(damaged):
+    header = msgspec.structs.replace(read_header(damaged.row(at(b"h"))), state_root=b"\x01" * 32)
+    append(damaged, left(damaged, damaged.node.seal(header)))
+    finding = damaged.finding()
+    assert (finding.record, finding.height) == ("votes.journal", WRONG)
+    assert f"a seal of {header.hash.hex()}, the chain has" in finding.because
+
+
+@pytest.mark.parametrize(("power", "says"), [((0, 1), "invalid_seal"), ((0, 1, 2), "")])
+def test_a_view_change_with_a_seal_of_too_few(damaged, power, says):
+    header = read_header(damaged.row(at(b"h")))
+    append(damaged, left(damaged, damaged.node.seal(header, power)))
+    finding = damaged.finding()
+    assert says in finding.because if says else finding is None
+
+
+def test_a_view_change_that_another_member_signed(damaged):
+    append(damaged, left(damaged, None, signer=2))
+    assert "its view-change is not signed by member 0" in damaged.finding().because
+
+
+def test_a_commit_certificate_for_another_batch_than_the_chain_s(damaged):
+    """As many colluders as that takes may sign two; the journal that holds the other one says so."""
+    append(damaged, CommitHeld(certificate(damaged, read_header(damaged.row(at(b"h"))).batch_digest)))
+    assert damaged.finding() is None
+    append(damaged, CommitHeld(certificate(damaged, b"\x08" * 32)))
+    finding = damaged.finding()
+    assert (finding.record, finding.height) == ("votes.journal", WRONG)
+    assert f"batch {'08' * 32} is final there, the chain has" in finding.because
+
+
+def certificate(damaged, digest):
+    signatures = []
+    for member in (0, 1, 2):
+        body = Vote(0, 0, WRONG, member, digest).encode()
+        message = signing_message(COMMIT, damaged.node.genesis.chain_id, body)
+        signatures.append(SealSignature(member, damaged.node.keys[member].sign(message)))
+    return CommitCertificate(0, WRONG, digest, tuple(signatures))
 
 
 def test_evidence(damaged):
@@ -725,7 +803,9 @@ def test_the_byte_that_mends():
     wrong = right[:20] + b"\xff" + right[21:]
     assert mending_byte(wrong, lambda changed: changed == right) == (20, right)
     assert mending_byte(wrong[:-1], lambda changed: changed == right) is None
-    assert mending_byte(bytes(3000), lambda changed: True) is None
+    assert mending_byte(bytes(20_000), lambda changed: True) is None
+    assert mending_byte(bytes(3000), lambda changed: changed[2999] == 3) is None
+    assert mending_byte(bytes(2000), lambda changed: changed[1999] == 3)[0] == 1999
 
 
 def test_the_first_difference():
