@@ -2,12 +2,10 @@
 
 Every process begins with a question, a random token in its STATUS: what do you hold of mine? An answer counts if it
 echoes the token, so nobody passes off old words for it. A member whose journal is whole votes as soon as a quorum,
-itself counted, has answered (P6.6). One whose journal was lost, or is older than what it signed, is in doubt (P6.5):
-
-1. It *listens* until a quorum has told its reach; R is the lowest that covers a quorum. A seal that it once held lies
-   at R or below, its votes at most a window above that. It waits until it holds a seal at R + W.
-2. It *fences*: says that its VIEW-CHANGEs from before are void, and waits until a quorum has made that durable.
-3. Then it votes, above the fence's height and in no view below one that a member of that quorum may have entered.
+itself counted, has answered (P6.6). One whose journal was lost, or is older than what it signed, is in doubt (P6.5): it
+*listens* until a quorum has told its reach; R is the lowest that covers a quorum. A seal that it once held lies at R or
+below, its votes at most a window above that. When it holds a seal at R + W it votes again, above that height, and in no
+view below one that a quorum may have entered. A promise to leave a view that it forgot, and that comes back, it keeps.
 """
 
 from __future__ import annotations
@@ -15,8 +13,7 @@ from __future__ import annotations
 import msgspec
 
 from consensus.core import Core, HeldViewChange
-from consensus.fences import is_void, note_fence
-from consensus.messages import Body, Envelope, Fence, Status, ViewChange
+from consensus.messages import Body, Envelope, Status, ViewChange
 from consensus.recognition import DIFFERENT, KNOWN, LOST, recognise
 from consensus.recovery import Anchor, Doubted, Left, Resumed
 from consensus.view_change import require_batches, require_view_change
@@ -35,7 +32,6 @@ class Past:
     def __init__(self) -> None:
         self._token = 0  # of the present question; each question of a process has its own
         self._answers: dict[int, Answer] = {}
-        self._fence: Fence | None = None  # what is being made durable by others
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────
 
@@ -49,8 +45,9 @@ class Past:
             self._ask(core, token)
 
     def hear(self, core: Core, body: Status) -> None:
-        """A STATUS that echoes the question. Who is in doubt itself cannot vouch for what a quorum did."""
-        if self._token and body.echo == self._token and not (body.forgetful and core.safety.doubtful):
+        """A STATUS that answers this very member. Who is in doubt itself cannot vouch for what a quorum did."""
+        answers = body.answers == core.member and body.echo == self._token
+        if self._token and answers and not (body.forgetful and core.safety.doubtful):
             entered = body.view - 1 if body.changing and body.view else body.view
             self._answers.setdefault(body.sender, Answer(body.reach, entered))
 
@@ -59,12 +56,11 @@ class Past:
         if not core.safety.doubtful:
             core.persist(Doubted(envelope.kind, envelope.body))
             core.safety.doubtful, core.safety.listening = True, False
-            self._fence = None
             self._ask(core, self._token + 1)
 
     def take_back(self, core: Core, envelope: Envelope, body: ViewChange) -> None:
-        """A promise that came back is kept: durable, as on the day when it was made. One behind the fence is void."""
-        if self._fence or body.view <= core.view or is_void(core, body):
+        """A promise that came back is kept: durable, as on the day when it was made."""
+        if body.view <= core.view:
             return
         digests = [certificate.digest for certificate in body.prepared]
         require_batches(digests, [certificate.height for certificate in body.prepared], envelope.batches)
@@ -89,12 +85,8 @@ class Past:
             core.safety.listening = False
             core.safety.sealed_elsewhere = core.best_sealed_height
             _wake(core)
-        elif self._fence:
-            self._resume(core, self._fence)
         elif core.sealed_height >= self.target(core):
-            note_fence(core, core.member, Fence(max(core.view, self._agreed_view(core)), core.sealed_height))
-            self._fence = core.fences[core.member]
-            self._ask(core, self._token + 1)
+            self._resume(core)
 
     def target(self, core: Core) -> int:
         """The height whose seal ends the wait: a window above the reach that covers a quorum."""
@@ -108,8 +100,6 @@ class Past:
             return f"just started, asking the others what they hold of its votes: {heard}"
         if safety.doubtful and not self._has_quorum(core):
             return f"its vote journal was lost or set back: {heard}; {_last_resort(core)}"
-        if safety.doubtful and self._fence:
-            return f"its vote journal was lost or set back, it is about to vote again: {heard}"
         if safety.doubtful:
             return (
                 f"its vote journal was lost or set back: it votes again when height {self.target(core)} is sealed, "
@@ -128,12 +118,13 @@ class Past:
         self._token, self._answers = token, {}
         core.question, core.asking_due = token, True
 
-    def _resume(self, core: Core, fence: Fence) -> None:
+    def _resume(self, core: Core) -> None:
         """The doubt is over, durably: from now on the journal has a past."""
-        view = max(fence.view, self._agreed_view(core))
-        core.persist(Resumed(view, fence), Anchor(fence.height))
-        core.safety.floor, core.safety.view_floor = max(core.safety.floor, fence.height), view
-        core.safety.doubtful, self._fence = False, None
+        height, view = core.sealed_height, max(core.view, self._agreed_view(core))
+        core.persist(Resumed(view, height), Anchor(height))
+        core.safety.floor, core.safety.view_floor = max(core.safety.floor, height), view
+        core.resumed_height = height
+        core.safety.doubtful = False
         _wake(core)
 
     def _agreed_view(self, core: Core) -> int:
@@ -163,14 +154,15 @@ class Past:
 
 def on_own(core: Core, past: Past, envelope: Envelope, body: Body) -> None:
     """A message of this member came back. Mostly an echo; else a past that was lost, or a second signer (P6.6)."""
-    verdict = recognise(core.journal, core.fences.get(core.member), envelope, body)
+    verdict = recognise(core.journal, core.resumed_height, envelope, body)
     if verdict == KNOWN or (verdict == LOST and core.safety.doubtful and not isinstance(body, ViewChange)):
         return
     core.require_signature(envelope, core.member)
     if verdict == DIFFERENT:
         core.halt(f"another process signs with this member's key: a {envelope.kind} differs from ours")
         return
-    past.lose(core, envelope)
+    if verdict == LOST:
+        past.lose(core, envelope)
     if isinstance(body, ViewChange):
         past.take_back(core, envelope, body)
 

@@ -44,7 +44,8 @@ class CatchUp:
     def advance(self, core: Core) -> None:
         """Ask on when a range is complete; start at once when a whole window behind."""
         done = self.member is not None and core.sealed_height >= self.last
-        if done:
+        if done and self.member is not None:
+            self._turn = self.member + 1  # each in turn: one that drips holds up its own range only
             self.member = None
         behind = core.best_sealed_height - core.delivered_height
         if self.member is None and not self._resting and (behind >= core.window or (done and behind > 0)):

@@ -12,7 +12,7 @@ import msgspec
 from consensus.actions import Action, Broadcast, Evidence, Halt, Persist, Send
 from consensus.committee import Committee, Sign
 from consensus.errors import MessageRefused
-from consensus.messages import Envelope, Fence, Status, Suspect, ViewChange
+from consensus.messages import Envelope, Status, Suspect, ViewChange
 from consensus.pace import Pace
 from consensus.recovery import Halted, Journal, Record
 from consensus.safety import Permit, Safety
@@ -110,7 +110,7 @@ class Core:
         self.question = 0  # what the next STATUS asks everybody, 0 for nothing
         self.asking_due = False
         self.asking_pause_ms = 0
-        self.fences: dict[int, Fence] = {}
+        self.resumed_height = 0  # what this member signed before its journal was lost lies at or below
         # liveness
         self.pace = Pace(member, parameters)
         self.timer: tuple[int, ...] | None = None  # what the running progress timer waits for

@@ -110,16 +110,6 @@ class NewView(Struct, frozen=True):
     view_changes: Annotated[tuple[SignedViewChange, ...], Meta(max_length=MEMBERS_MAX)]
 
 
-class Fence(Struct, frozen=True):
-    """A member's word about its own past: its VIEW-CHANGEs for views above `view` with a seal below `height` are void.
-
-    It signed them, if at all, before it lost its journal, and does not keep what they promise (P6.5).
-    """
-
-    view: View
-    height: Height
-
-
 class Status(Struct, frozen=True):
     """The body of STATUS: where I stand, so that peers send what I lack. Not a vote: it may say something new any time.
 
@@ -128,8 +118,8 @@ class Status(Struct, frozen=True):
     `final` hands a laggard what is final above its height. `forgetful`: my journal lost something.
 
     `number` rises with every STATUS of this member: a lower one is old (0: not counted). `token` asks what the others
-    hold of mine, `echo` is the token of the member that this one answers (0: none). `reach` is the highest height that
-    I sealed or signed a CHECKPOINT at; `fence` stands for good once it was said.
+    hold of mine; `echo` is the token of the member `answers`, which this one answers (0: none). `reach` is the highest
+    height that I sealed or signed a CHECKPOINT at.
     """
 
     epoch: Count
@@ -144,8 +134,8 @@ class Status(Struct, frozen=True):
     number: Count = 0
     token: Token = 0
     echo: Token = 0
+    answers: MemberIndex = 0
     reach: Height = 0
-    fence: Fence | None = None
 
 
 Body = Vote | Checkpoint | Suspect | ViewChange | NewView | Status

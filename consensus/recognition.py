@@ -7,39 +7,41 @@ A message that it should show and does not proves that the journal is not the on
 
 from __future__ import annotations
 
-from consensus.messages import Body, Envelope, Fence, NewView, ViewChange, Vote, open_body
+from consensus.messages import Body, Envelope, NewView, ViewChange, Vote, open_body
 from consensus.recovery import Entered, Journal, Left
 from ledger.errors import CodecError
 from ledger.types import Checkpoint
 
-KNOWN, LOST, DIFFERENT = "known", "lost", "different"
+KNOWN, LOST, FORGOTTEN, DIFFERENT = "known", "lost", "forgotten", "different"
 
 
-def recognise(journal: Journal, fence: Fence | None, envelope: Envelope, body: Body) -> str:
+def recognise(journal: Journal, resumed_height: int, envelope: Envelope, body: Body) -> str:
     """KNOWN proves nothing; LOST is missing from the journal; DIFFERENT contradicts what it shows in that place.
 
-    What lies before this member's own `fence` is known to be forgotten. No signature is checked here.
+    A member that lost its journal once signed at and below `resumed_height` what it does not remember: that is no news,
+    but a promise to leave a view that comes back is FORGOTTEN no longer. No signature is checked here.
     """
     match body:
         case Vote():
-            return _vote(journal, fence, envelope.kind, body)
+            return _vote(journal, resumed_height, envelope.kind, body)
         case Checkpoint(_, height, _, header_hash):
             if height <= journal.base:
                 return KNOWN
             shown = journal.checkpoint_at(height)
             return LOST if shown is None else _same(shown, header_hash)
         case ViewChange():
-            return KNOWN if _is_past(fence, body) else _promise(body.view, envelope.body, journal.left)
+            found = _promise(body.view, envelope.body, journal.left)
+            return FORGOTTEN if found == LOST and _is_past(resumed_height, body) else found
         case NewView():
             own = _own_view_change(body)
-            past = own is None or _is_past(fence, own)
+            past = own is None or _is_past(resumed_height, own)
             return KNOWN if past else _promise(body.view, envelope.body, journal.entered)
     return KNOWN  # SUSPECT and STATUS leave no record
 
 
-def _vote(journal: Journal, fence: Fence | None, kind: str, vote: Vote) -> str:
+def _vote(journal: Journal, resumed_height: int, kind: str, vote: Vote) -> str:
     """A vote above the journal's base is there, or a later one of its kind and height; its view was entered."""
-    if fence and vote.height <= fence.height:
+    if vote.height <= resumed_height:
         return KNOWN
     if vote.view > (journal.entered.view if journal.entered else 0):
         return LOST
@@ -62,9 +64,9 @@ def _same(shown: bytes, found: bytes) -> str:
     return KNOWN if shown == found else DIFFERENT
 
 
-def _is_past(fence: Fence | None, body: ViewChange) -> bool:
-    """Whether it was signed before the fence: since then every VIEW-CHANGE shows a seal at its height or above."""
-    return fence is not None and (body.seal.height if body.seal else 0) < fence.height
+def _is_past(resumed_height: int, body: ViewChange) -> bool:
+    """Whether it was signed before the loss: since then every VIEW-CHANGE shows a seal at that height or above."""
+    return (body.seal.height if body.seal else 0) < resumed_height
 
 
 def _own_view_change(body: NewView) -> ViewChange | None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from consensus.errors import JournalDamaged
-from consensus.messages import COMMIT, CommitCertificate, Envelope, Fence, Kind, PreparedCertificate, View, Vote
+from consensus.messages import COMMIT, CommitCertificate, Envelope, Kind, PreparedCertificate, View, Vote
 from ledger import codec
 from ledger.errors import CodecError
-from ledger.types import Batch, Checkpoint, Hash, Height, MemberIndex, Signature, Struct
+from ledger.types import Batch, Checkpoint, Hash, Height, Signature, Struct
 
 
 class Anchor(Struct, frozen=True, tag="anchor"):
@@ -85,32 +85,14 @@ class Doubted(Struct, frozen=True, tag="doubted"):
 
 
 class Resumed(Struct, frozen=True, tag="resumed"):
-    """The end of a doubt: this member votes again, above the fence and in no view below `view` (P6.5)."""
+    """The end of a doubt: this member votes again, above this height and in no view below `view` (P6.5)."""
 
     view: View
-    fence: Fence
-
-
-class Fenced(Struct, frozen=True, tag="fenced"):
-    """Another member's fence: it is kept for good."""
-
-    member: MemberIndex
-    fence: Fence
+    height: Height
 
 
 Record = (
-    Anchor
-    | BatchHeld
-    | Voted
-    | Certified
-    | CommitHeld
-    | CheckpointSigned
-    | Left
-    | Entered
-    | Halted
-    | Doubted
-    | Resumed
-    | Fenced
+    Anchor | BatchHeld | Voted | Certified | CommitHeld | CheckpointSigned | Left | Entered | Halted | Doubted | Resumed
 )
 Place = tuple[str, int, bytes]
 _ANY_RECORD: Any = Record
@@ -146,8 +128,6 @@ def _place(record: Record) -> Place:
             return ("halted", -1, b"")
         case Doubted() | Resumed():
             return ("past", -1, b"")  # the later one counts
-        case Fenced(member):
-            return ("fenced", -1, member.to_bytes(2, "big"))
     return ("anchor", -1, b"")
 
 

@@ -13,7 +13,6 @@ from consensus.recovery import (
     CommitHeld,
     Doubted,
     Entered,
-    Fenced,
     Halted,
     Left,
     Record,
@@ -43,18 +42,16 @@ def restore(core: Core, records: list[Record]) -> None:
 
 
 def _restore_doubt(core: Core, records: list[Record]) -> None:
-    """Whether the journal was found to have lost something, and what is void since it, or another one, did."""
+    """Whether the journal was found to have lost something, and since when its member votes again."""
     for record in records:
         match record:
             case Doubted():
                 core.safety.doubtful = True
-            case Resumed(view, fence):
+            case Resumed(view, height):
                 core.safety.doubtful = False
                 core.safety.view_floor = view
-                core.safety.floor = max(core.safety.floor, fence.height)
-                core.fences[core.member] = fence
-            case Fenced(member, fence):
-                core.fences[member] = fence
+                core.safety.floor = max(core.safety.floor, height)
+                core.resumed_height = height
 
 
 def _restore_view(core: Core, records: list[Record]) -> None:

@@ -13,7 +13,6 @@ from consensus.amnesia import Past
 from consensus.certificates import seal_holds
 from consensus.core import BUFFERED_WINDOWS, Core, Peer
 from consensus.errors import MessageRefused
-from consensus.fences import note_fence
 from consensus.messages import COMMIT, PREPARE, CommitCertificate, Envelope, Status, open_envelope
 from consensus.ordering import on_final
 from consensus.reminding import words_of
@@ -79,6 +78,7 @@ def own_status(
     *,
     token: int = 0,
     echo: int = 0,
+    answers: int = 0,
 ) -> Envelope:
     """Where this replica stands, with what is final for one who lacks it; what it asks, and whom it answers."""
     first = core.delivered_height + 1
@@ -97,8 +97,8 @@ def own_status(
         core.status_number,
         token,
         echo,
+        answers,
         max(core.sealed_height, core.journal.reach),
-        core.fences.get(core.member),
     )
     return core.safety.status(body, batches)
 
@@ -122,8 +122,6 @@ def on_status(core: Core, envelope: Envelope, body: Status, past: Past) -> None:
     peer = core.peers[body.sender]
     _take_seal(core, peer, body)
     _take_final(core, envelope, body)
-    if body.fence:
-        note_fence(core, body.sender, body.fence)
     past.hear(core, body)
     if 0 < body.number <= peer.number:
         _correct(core, peer, body)
@@ -178,7 +176,7 @@ def _answer(core: Core, peer: Peer, body: Status, before: Status | None) -> None
         for words in words_of(core, body.sender):
             core.send(body.sender, words)
     if before is None or body.token or body.forgetful or (stalled and _is_behind(core, peer, body)):
-        core.send(body.sender, own_status(core, *_final_above(core, body.height), echo=body.token))
+        core.send(body.sender, own_status(core, *_final_above(core, body.height), echo=body.token, answers=body.sender))
     _send_view(core, body, stalled)
     if stalled:
         _send_checkpoints(core, body)

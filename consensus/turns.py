@@ -31,7 +31,7 @@ def turn_heights(window: int) -> int:
 
 def memory_heights(window: int) -> int:
     """How many of the last sealed batches' `Turn`s a replica needs at its start, or all since genesis if fewer."""
-    return MEMORY_TURNS * turn_heights(window) + LOOKBACK_WINDOWS * window
+    return (MEMORY_TURNS + 1) * turn_heights(window) + LOOKBACK_WINDOWS * window
 
 
 class Turns:

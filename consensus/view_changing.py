@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from consensus.actions import ViewChanged
 from consensus.core import BUFFERED_WINDOWS, Core, HeldViewChange
 from consensus.errors import MessageRefused
-from consensus.fences import is_void
 from consensus.messages import (
     NEW_VIEW,
     PREPARE,
@@ -57,8 +56,6 @@ def on_view_change(core: Core, envelope: Envelope, body: ViewChange) -> None:
     core.require_member(body.epoch, body.sender)
     if body.view < core.view or (body.view == core.view and not core.changing):
         raise MessageRefused("stale")
-    if is_void(core, body):
-        raise MessageRefused("void")
     held = core.view_changes.get(body.sender)
     if held and held.body.view >= body.view:
         _report_double_view_change(core, held, envelope, body)
@@ -92,8 +89,6 @@ def on_new_view(core: Core, envelope: Envelope, body: NewView) -> None:
 
 def _require_checked(core: Core, signed: SignedViewChange, view_change: ViewChange) -> None:
     """One VIEW-CHANGE of a NEW-VIEW, checked in full unless it came before by itself."""
-    if is_void(core, view_change):
-        raise MessageRefused("void")
     held = core.view_changes.get(view_change.sender)
     if held and held.envelope.body == signed.body and held.envelope.signature == signed.signature:
         return

@@ -183,7 +183,7 @@ MUTANTS = (
         (
             Edit("consensus.restart:restore", "core.safety.doubtful = not anchors", "core.safety.doubtful = False"),
             Edit("consensus.amnesia:Past.begin", "core.safety.listening = True", "core.safety.listening = False"),
-            Edit("consensus.amnesia:on_own", "    past.lose(core, envelope)\n", ""),
+            Edit("consensus.amnesia:on_own", "        past.lose(core, envelope)\n", "        pass\n"),
         ),
     ),
     Mutant(

@@ -211,7 +211,7 @@ class Bench:
     def answer(self, replica, token, senders=(0, 1), height=0, **other):
         """STATUSes that echo a question."""
         seal = self.seal(height, members=(0, 1, 3)) if height else None
-        said = {"height": height, "seal": seal, "echo": token} | other
+        said = {"height": height, "seal": seal, "echo": token, "answers": replica_member(replica)} | other
         return self.hear(replica, *[self.status(each, **said) for each in senders])
 
     # ── what came of it ───────────────────────────────────────────────────────────────────────────
@@ -360,7 +360,7 @@ def _message(data):
     parts = [envelope.kind]
     for name in body.__struct_fields__:
         value = getattr(body, name)
-        if name in ("epoch", "forgetful", "number", "token", "echo", "reach", "fence"):
+        if name in ("epoch", "forgetful", "number", "token", "echo", "answers", "reach"):
             continue
         if isinstance(value, bytes):
             value = value.hex()[:8]

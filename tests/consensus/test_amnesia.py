@@ -1,12 +1,12 @@
-"""A journal that was lost is waited out, fenced off and begun anew: nobody contradicts its own forgotten word."""
+"""A journal that was lost is waited out and begun anew: nobody contradicts its own forgotten word."""
 
 import pytest
 
 from consensus import first_journal
-from consensus.actions import Broadcast, Deliver, FetchBodies, Persist, Send
+from consensus.actions import Broadcast, Deliver, FetchBodies, Send
 from consensus.events import BatchReady, Executed, TimerFired
-from consensus.messages import CHECKPOINT, PREPARE, STATUS, VIEW_CHANGE, Fence
-from consensus.recovery import Anchor, Fenced, Left, Resumed
+from consensus.messages import CHECKPOINT, PREPARE, STATUS, VIEW_CHANGE
+from consensus.recovery import Anchor, Left, Resumed
 
 NOW = 1_700_000_000_000
 TOKEN = 1 << 61
@@ -23,26 +23,35 @@ def forgetful(bench, **other):
     return replica
 
 
-def fencing(bench, **other):
-    """One that has waited a window: (the replica, what its last step said)."""
-    replica = forgetful(bench, **other)
+def waited(bench, view=0, **other):
+    """One that has waited for its seal a window above the answers: (the replica, what its last step said)."""
+    replica, out = bench.started(journal=[])
+    bench.answer(replica, bench.asked(out), view=view, **other)
     bench.follow(replica, [1, 2, 3])
     assert replica.silent
     return replica, bench.follow(replica, [4])
 
 
-def test_a_lost_journal_is_waited_out_fenced_off_and_then_has_a_past(bench, said):
-    replica, out = fencing(bench)
-    assert replica.silent
-    question = [body for body in said(out).messages(STATUS) if body.token][-1]
-    assert question.fence == Fence(0, 4)
-    assert question.token == TOKEN + 1
-    bench.answer(replica, TOKEN, senders=(0, 1, 3))  # the first question's answers come late
-    assert replica.silent
-    out = bench.answer(replica, question.token)
-    assert bench.durable(out, Resumed, Anchor) == [Resumed(0, Fence(0, 4)), Anchor(4)]
+def test_a_lost_journal_is_waited_out_and_then_has_a_past(bench, said):
+    replica, out = waited(bench)
+    assert bench.durable(out, Resumed, Anchor) == [Resumed(0, 4), Anchor(4)]
     assert not replica.silent
     assert said(bench.accept(replica, bench.batch(5, names=("e",)))).kinds() == [PREPARE]
+
+
+def test_an_answer_to_somebody_else_is_none(bench):
+    """A faulty member asks with this one's token and passes the answers on: they were had without its words."""
+    replica, out = bench.started(journal=[])
+    bench.answer(replica, bench.asked(out), senders=(0, 1, 3), answers=3)
+    assert "power 1 of 3" in replica.silence
+    bench.answer(replica, bench.asked(out))
+    assert "when height 4" in replica.silence
+
+
+def test_an_answer_names_whom_it_answers(bench, said):
+    peer = bench.replica(1)
+    (answer,) = [body for body in said(bench.hear(peer, bench.status(2, token=TOKEN))).messages(STATUS) if body.echo]
+    assert (answer.echo, answer.answers) == (TOKEN, 2)
 
 
 def test_even_at_genesis_it_was_lost(bench, said):
@@ -126,8 +135,8 @@ def test_in_doubt_it_still_follows_what_the_others_commit_and_the_views_they_ent
 def test_the_doubt_survives_a_restart_at_every_stage(bench):
     replica = forgetful(bench)
     assert bench.started(journal=replica.journal_snapshot())[0].silent
-    replica, _ = fencing(bench)
-    again, out = bench.started(journal=replica.journal_snapshot(), tip=bench.tip(4))
+    bench.follow(replica, [1, 2, 3])
+    again, out = bench.started(journal=replica.journal_snapshot(), tip=bench.tip(3))
     bench.answer(again, bench.asked(out))
     assert "its vote journal was lost" in again.silence
 
@@ -142,10 +151,7 @@ def test_its_promise_that_comes_back_is_kept(bench, said):
         final = (bench.commit_certificate(batch),)
         bench.hear(replica, bench.status(0, height=height, final=final, batches=(batch,)))
         replica.step(bench.bodies(batch))
-        out = bench.seal_block(replica, height)
-    question = [body for body in said(out).messages(STATUS) if body.token][-1]
-    assert question.fence == Fence(3, 4)  # what it keeps is not void
-    bench.answer(replica, question.token)
+        bench.seal_block(replica, height)
     assert not replica.silent
     assert (replica.view, replica.changing_view) == (3, True)
 
@@ -159,67 +165,27 @@ def test_a_promise_without_its_batches_is_not_passed_on(bench, batches):
     assert bench.durable(bench.hear(replica, bent), Left) == []
 
 
-# ── fences ────────────────────────────────────────────────────────────────────────────────────────
+# ── votes again ───────────────────────────────────────────────────────────────────────────────────
 
 
-def fence_status(bench, **other):
-    return bench.status(2, token=TOKEN, forgetful=True, fence=Fence(0, 4), **other)
+def test_a_forgotten_promise_that_turns_up_after_all_is_kept(bench):
+    """Nobody that answered had heard of it; it is shown when the doubt is over. It is no news that it was forgotten."""
+    replica, _ = waited(bench)
+    promise = bench.view_change(2, 1)
+    out = bench.hear(replica, promise, bench.prepare(2, bench.batch(2, names=("x",), view=7)))
+    assert bench.durable(out, Left) == [Left(1, promise)]
+    assert (replica.silent, replica.view, replica.changing_view) == (False, 1, True)
+    assert bench.persisted(bench.hear(replica, promise)) == []
 
 
-def test_a_fence_is_durable_before_it_is_acknowledged(bench):
-    peer = bench.replica(1)
-    out = bench.hear(peer, fence_status(bench))
-    kinds = [type(action) for action in out]
-    assert bench.durable(out, Fenced) == [Fenced(2, Fence(0, 4))]
-    assert kinds.index(Persist) < kinds.index(Send)
-    assert bench.persisted(bench.hear(peer, fence_status(bench))) == []
+def test_a_vote_above_what_it_waited_for_that_turns_up_is_a_new_loss(bench):
+    replica, _ = waited(bench)
+    bench.hear(replica, bench.prepare(2, bench.batch(6, names=("x",))))
+    assert replica.silent
 
 
-def test_behind_it_a_promise_to_leave_is_void_for_ever(bench):
-    peer = bench.replica(1)
-    out = bench.hear(peer, bench.view_change(2, 1), fence_status(bench))  # one that is held already, too
-    assert 2 not in peer._core.view_changes
-    for replica in (peer, bench.replica(1, journal=ANCHOR + bench.persisted(out)), restarted(bench, peer)):
-        bench.hear(replica, bench.view_change(2, 1))
-        bench.hear(replica, bench.new_view([bench.view_change(each, 2) for each in (0, 2, 3)], view=2))
-        assert replica.view == 0
-        assert replica.refused["void"] == 2
-        bench.hear(replica, bench.new_view([bench.view_change(each, 2) for each in (0, 1, 3)], view=2))
-        assert replica.view == 2
-
-
-def restarted(bench, replica):
-    return bench.replica(1, journal=replica.journal_snapshot())
-
-
-def test_what_it_signs_after_it_is_not(bench):
-    peer = bench.replica(1)
-    bench.hear(peer, fence_status(bench))
-    left = [bench.view_change(each, 2, seal=bench.seal(4)) for each in (0, 2, 3)]
-    bench.hear(peer, bench.new_view(left, view=2))
-    assert peer.view == 2
-
-
-def test_nor_what_it_said_that_it_keeps(bench):
-    peer = bench.replica(1)
-    bench.hear(peer, bench.status(2, token=TOKEN, fence=Fence(2, 4)))
-    bench.hear(peer, bench.new_view([bench.view_change(each, 2) for each in (0, 2, 3)], view=2))
-    assert peer.view == 2
-
-
-def test_a_forgotten_promise_that_turns_up_after_all_changes_nothing(bench):
-    """Nobody that answered had heard of it; a faulty member shows it when the doubt is over."""
-    replica, out = fencing(bench)
-    bench.answer(replica, bench.asked(out))
-    out = bench.hear(replica, bench.view_change(2, 1), bench.prepare(2, bench.batch(2, names=("x",), view=7)))
-    assert bench.persisted(out) == []
-    assert (replica.silent, replica.view) == (False, 0)
-
-
-def test_it_votes_in_no_view_that_was_left_when_it_was_fenced_off(bench, said):
-    """Members of the quorum had entered view 1 by then, maybe on the strength of its forgotten promise."""
-    replica, out = fencing(bench)
-    bench.answer(replica, bench.asked(out), view=1)
+def test_it_votes_in_no_view_that_a_quorum_may_have_entered(bench, said):
+    replica, _ = waited(bench, view=1)
     assert not replica.silent
     assert said(bench.accept(replica, bench.batch(5, names=("e",)))).kinds() == []
     left = [bench.view_change(each, 1, seal=bench.seal(4)) for each in (0, 1, 3)]
@@ -228,14 +194,12 @@ def test_it_votes_in_no_view_that_was_left_when_it_was_fenced_off(bench, said):
 
 
 def test_one_that_is_changing_view_has_entered_the_one_below_at_most(bench, said):
-    replica, out = fencing(bench)
-    bench.answer(replica, bench.asked(out), view=1, changing=True)
+    replica, _ = waited(bench, view=1, changing=True)
     assert said(bench.accept(replica, bench.batch(5, names=("e",)))).kinds() == [PREPARE]
 
 
 def test_after_it_the_store_may_lose_its_tail_and_get_its_seals_back(bench, said):
-    replica, out = fencing(bench)
-    out = bench.answer(replica, bench.asked(out))
+    replica, _ = waited(bench)
     journal = replica.journal_snapshot()
     again, _ = bench.started(journal=journal, tip=bench.tip(2))
     bench.answer(again, TOKEN)
@@ -250,58 +214,13 @@ def test_after_it_the_store_may_lose_its_tail_and_get_its_seals_back(bench, said
     assert (again.sealed_height, again.silence) == (4, "")
 
 
-def test_a_second_loss_has_a_second_fence(bench, said):
-    replica, out = fencing(bench)
-    out = bench.answer(replica, bench.asked(out))
+def test_a_second_loss_is_waited_out_like_the_first(bench):
+    replica, _ = waited(bench)
     out = bench.hear(replica, bench.prepare(2, bench.batch(6, names=("x",))))
     assert replica.silent
     bench.answer(replica, bench.asked(out), height=4)
     out = bench.follow(replica, range(5, 9))
-    question = [body for body in said(out).messages(STATUS) if body.token][-1]
-    assert question.fence == Fence(0, 8)
-    out = bench.answer(replica, question.token, height=8)
-    assert not replica.silent
+    assert bench.durable(out, Resumed) == [Resumed(0, 8)]
     again, _ = bench.started(journal=replica.journal_snapshot(), tip=bench.tip(8))
     bench.answer(again, TOKEN)
-    assert (again.silent, again._core.fences[2]) == (False, Fence(0, 8))
-
-
-# ── why the fence is there ────────────────────────────────────────────────────────────────────────
-
-
-def fork_by_a_forgotten_promise(bench, said):
-    """Member 2 once promised to leave for view 1, and only 3 heard it. It lost its journal and recovered with the help
-    of 0 and 1. Now 0, 1 and 2 make height 5 final in view 0; then 1 turns, and leads view 1 with the old promise, its
-    own lie, and the word of 3, that was cut off. Who votes in view 1 for another batch at height 5?
-    """
-    replica, out = fencing(bench)
-    other = bench.replica(0)
-    follow_batches = [bench.batch(height, names=(str(height),)) for height in range(1, 5)]
-    for batch in follow_batches:
-        final = (bench.commit_certificate(batch, members=(0, 1, 3)),)
-        bench.hear(other, bench.status(1, height=batch.height, final=final, batches=(batch,)))
-        other.step(bench.bodies(batch))
-        bench.seal_block(other, batch.height)
-    fence = next(action for action in out if isinstance(action, Broadcast) and bench.asked([action]))
-    bench.hear(other, fence.data)
-    bench.answer(replica, bench.asked(out))
-    final = bench.batch(5, names=("final",))
-    replica_out = bench.commit_block(replica, final)
-    assert [action.height for action in said(replica_out).of(Deliver)] == [5]
-    forgotten = bench.view_change(2, 1)
-    left = [bench.view_change(1, 1, seal=bench.seal(4)), forgotten, bench.view_change(3, 1, seal=bench.seal(4))]
-    new_view, rival = bench.new_view(left), bench.batch(5, view=1, names=("rival",), since=5)
-    votes = []
-    for each in (replica, other):
-        out = bench.hear(each, new_view, bench.pre_prepare(rival)) + each.step(bench.bodies(rival))
-        votes += [body.sender for body in said(out).messages(PREPARE) if body.digest == rival.digest]
-    return votes
-
-
-def test_a_forgotten_promise_that_one_member_kept_forks_nothing(bench, said):
-    assert fork_by_a_forgotten_promise(bench, said) == []
-
-
-def test_without_fences_it_would(bench, said, monkeypatch):
-    monkeypatch.setattr("consensus.view_changing.is_void", lambda *_: False)
-    assert fork_by_a_forgotten_promise(bench, said) == [2, 0]
+    assert not again.silent

@@ -181,10 +181,10 @@ def test_56_claims_that_differ_count_one_a_member_for_one_that_lost_its_journal(
     blocks = forge.chain(3)
     solo = make_solo(journal=[])
     for height in (1, 2, 3):
-        solo.hear(forge.status(0, height=height, seal=blocks[height - 1][2], echo=1, reach=height))
+        solo.hear(forge.status(0, height=height, seal=blocks[height - 1][2], echo=1, answers=3, reach=height))
     assert solo.replica.silent
     assert "members with power 2 of 3 have answered" in solo.replica.silence
-    solo.hear(forge.status(1, height=3, seal=blocks[2][2], echo=1, reach=3))
+    solo.hear(forge.status(1, height=3, seal=blocks[2][2], echo=1, answers=3, reach=3))
     assert "votes again when height 7 is sealed" in solo.replica.silence
 
 

@@ -181,7 +181,7 @@ class World:
         """Everything that correct peers say, again and again, whatever of it arrived before."""
         forge = self.forge
         if self.question:
-            yield from (forge.status(each, echo=self.question, reach=3) for each in PEERS)
+            yield from (forge.status(each, echo=self.question, answers=MEMBER, reach=3) for each in PEERS)
         for record in self.records[1:3]:
             batch = record.block.batch
             yield forge.pre_prepare(batch)
