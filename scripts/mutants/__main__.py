@@ -1,8 +1,8 @@
 """`python -m scripts.mutants`: does the simulator find each deliberate bug, and nothing in the honest code?
 
-Prints a line for each mutant as it is done. The seed that found it before, by the table, is tried first. Exit code 0
-only if every one is found within the seeds, and the honest code passes all the seeds that found them. Assembles and
-reports; the search is in `hunt`, the page in `table`.
+Prints a line for each mutant as it is done. The seed of the table is tried first, then those whose plans hold fitting
+faults. Exit code 0 only if every one is found within the seeds, and the honest code passes all the seeds that found
+them. Assembles and reports; the search is in `hunt`, the page in `table`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from multiprocessing import Pool
 
 from scripts.mutants import CATALOGUE, Mutant, table
+from scripts.mutants.faults import fitting_first
 from scripts.mutants.hunt import Found, hunt, objection
 
 
@@ -21,7 +22,7 @@ def main() -> int:
     chosen = _chosen(options.only)
     found: list[Found] = []
     with Pool(options.jobs, maxtasksperchild=1) as pool:
-        work = pool.imap_unordered(_hunt, [(each, _seeds(each, options)) for each in chosen])
+        work = pool.imap_unordered(_hunt, [(each, options) for each in chosen])
         for number, result in enumerate(work, 1):
             found.append(result)
             print(f"{number}/{len(chosen)} {_line(result)}", flush=True)
@@ -51,13 +52,16 @@ def _chosen(names: list[str]) -> list[Mutant]:
 
 def _seeds(mutant: Mutant, options: argparse.Namespace) -> list[int]:
     """In which order to try them."""
-    recorded = None if options.fresh else table.recorded_seeds().get(mutant.name)
-    first = [] if recorded is None else [recorded]
-    return [*first, *(seed for seed in range(1, options.seeds + 1) if seed != recorded)]
+    seeds = range(1, options.seeds + 1)
+    if options.fresh:
+        return list(seeds)
+    recorded = table.recorded_seeds().get(mutant.name)
+    return list(dict.fromkeys([*([recorded] if recorded else []), *fitting_first(mutant.name, seeds)]))
 
 
-def _hunt(task: tuple[Mutant, list[int]]) -> Found:
-    return hunt(*task)
+def _hunt(task: tuple[Mutant, argparse.Namespace]) -> Found:
+    mutant, options = task
+    return hunt(mutant, _seeds(mutant, options))
 
 
 def _honest(seed: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.mutants import CATALOGUE
+from scripts.mutants import CATALOGUE, Mutant
 from scripts.mutants.hunt import Found
 
 PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
@@ -31,6 +31,14 @@ def write(found: Sequence[Found]) -> None:
 def recorded_seeds() -> dict[str, int]:
     """The seed that found each mutant, by name. A survivor has none."""
     return {name: int(seed) for name, _, seed in _rows() if seed.isdigit()}
+
+
+def likely_seeds(mutant: Mutant) -> list[int]:
+    """Seeds to try first: the mutant's own, then those that found others of its section, then those of the rest."""
+    seeds = recorded_seeds()
+    near = [each.name for each in CATALOGUE if each.section == mutant.section]
+    ordered = [mutant.name, *near, *seeds]
+    return list(dict.fromkeys(seeds[name] for name in ordered if name in seeds))
 
 
 def _rows() -> list[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from scripts.mutants.mutant import function_at
 
 SEEDS = table.recorded_seeds()
 SAMPLE = CATALOGUE[::2]
+LIKELY_SEEDS_MAX = 40  # its own, and where a change of the protocol moved what happens in that run, its neighbours'
 A_VOTE_TWICE = ("consensus.slot:Votes.add", "if member in self._by_member:")
 
 
@@ -37,8 +38,8 @@ def test_every_mutant_was_found():
 
 
 @pytest.mark.parametrize("mutant", SAMPLE, ids=lambda mutant: mutant.name)
-def test_the_seed_of_the_table_finds_its_mutant(mutant):
-    found = hunt(mutant, [SEEDS[mutant.name]])
+def test_the_seed_of_the_table_finds_its_mutant_or_another_of_the_table_does(mutant):
+    found = hunt(mutant, table.likely_seeds(mutant)[:LIKELY_SEEDS_MAX])
     assert found.seed is not None, "the runs have changed: python -m scripts.mutants --write-table"
 
 
@@ -98,6 +99,7 @@ def test_the_table_is_read_as_it_was_written(tmp_path, monkeypatch):
     assert table.recorded_seeds() == {first.name: 3, second.name: 7}
     table.write([Found(second.name, 8, "height 2", 0.1)])
     assert table.recorded_seeds() == {first.name: 3, second.name: 8}
+    assert table.likely_seeds(second) == [8, 3]
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
