@@ -85,7 +85,7 @@ class Past:
             core.safety.listening = False
             core.safety.sealed_elsewhere = core.best_sealed_height
             _wake(core)
-        elif core.sealed_height >= self.target(core):
+        elif core.sealed_height >= self.target(core) and core.view >= self._agreed_view(core):
             self._resume(core)
 
     def target(self, core: Core) -> int:
@@ -103,7 +103,8 @@ class Past:
         if safety.doubtful:
             return (
                 f"its vote journal was lost or set back: it votes again when height {self.target(core)} is sealed, "
-                f"now {core.sealed_height}; {_last_resort(core)}"
+                f"now {core.sealed_height}, and view {self._agreed_view(core)} entered, now {core.view}; "
+                f"{_last_resort(core)}"
             )
         if safety.silent:
             return (
@@ -120,7 +121,7 @@ class Past:
 
     def _resume(self, core: Core) -> None:
         """The doubt is over, durably: from now on the journal has a past."""
-        height, view = core.sealed_height, max(core.view, self._agreed_view(core))
+        height, view = core.sealed_height, core.view
         core.persist(Resumed(view, height), Anchor(height))
         core.safety.floor, core.safety.view_floor = max(core.safety.floor, height), view
         core.resumed_height = height
@@ -128,6 +129,7 @@ class Past:
         _wake(core)
 
     def _agreed_view(self, core: Core) -> int:
+        """A view that it must have entered first: judged anew with every answer, so that no liar's early word stays."""
         return self._covering(core, {member: answer.view for member, answer in self._answers.items()})
 
     @staticmethod

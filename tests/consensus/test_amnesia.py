@@ -184,13 +184,29 @@ def test_a_vote_above_what_it_waited_for_that_turns_up_is_a_new_loss(bench):
     assert replica.silent
 
 
-def test_it_votes_in_no_view_that_a_quorum_may_have_entered(bench, said):
-    replica, _ = waited(bench, view=1)
-    assert not replica.silent
-    assert said(bench.accept(replica, bench.batch(5, names=("e",)))).kinds() == []
-    left = [bench.view_change(each, 1, seal=bench.seal(4)) for each in (0, 1, 3)]
-    bench.hear(replica, bench.new_view(left))
+def entered(bench, replica, height=4):
+    left = [bench.view_change(each, 1, seal=bench.seal(height)) for each in (0, 1, 3)]
+    return bench.hear(replica, bench.new_view(left))
+
+
+def test_it_waits_until_it_has_entered_the_view_that_a_quorum_may_be_in(bench, said):
+    replica, out = bench.started(journal=[])
+    bench.answer(replica, bench.asked(out), view=1)
+    bench.follow(replica, range(1, 5))
+    assert "when height 4 is sealed, now 4, and view 1 entered, now 0" in replica.silence
+    assert bench.durable(entered(bench, replica), Resumed) == [Resumed(1, 4)]
     assert said(bench.accept(replica, bench.batch(5, view=1, names=("f",), since=5))).kinds() == [PREPARE]
+
+
+def test_a_lie_about_the_view_that_comes_first_is_outvoted_later(bench):
+    replica, out = bench.started(journal=[])
+    token = bench.asked(out)
+    bench.answer(replica, token, senders=(3,), view=(1 << 53) - 1)
+    bench.answer(replica, token, senders=(0,))
+    bench.follow(replica, range(1, 5))
+    assert replica.silent
+    out = bench.answer(replica, token, senders=(1,))
+    assert bench.durable(out, Resumed) == [Resumed(0, 4)]
 
 
 def test_one_that_is_changing_view_has_entered_the_one_below_at_most(bench, said):
