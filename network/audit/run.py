@@ -133,7 +133,7 @@ class Audit:
             )
 
     def _check_chain(self, rows: BlockRows, scratch: Path, state: State, found: resume.Checkpoint | None) -> None:
-        first = 0 if found is None else self._resume(rows, state, found)
+        first = 0 if found is None or found.height < 0 else self._resume(rows, state, found)
         replay = Replay(state, self._genesis)
         checker = Checker(rows, self._genesis, rows.sealed_height)
         for begin, end, checked in answers(checker, self._paths.blocks, scratch, self._genesis, first, self._jobs):
@@ -176,7 +176,11 @@ class Audit:
     def _read_checkpoint(self) -> resume.Checkpoint | None:
         if self._resume_file is None:
             return None
-        return resume.read_checkpoint(self._resume_file, self._directory, self._genesis.chain_id)
+        found = resume.read_checkpoint(self._resume_file, self._directory, self._genesis.chain_id)
+        if found is None:  # the file comes before the state: whenever this process dies, they go together
+            data, chain_id = str(self._directory.resolve()), self._genesis.chain_id.hex()
+            resume.write_checkpoint(self._resume_file, resume.Checkpoint(data, chain_id, -1, "", "", 0, 0))
+        return found
 
     def _resume(self, rows: BlockRows, state: State, found: resume.Checkpoint) -> int:
         """The height to begin at. Raises `Unfit` where the file does not hold, `Wrong` where the chain broke."""

@@ -648,6 +648,25 @@ def test_an_audit_that_was_killed_after_its_checkpoint_goes_on(damaged, tmp_path
     assert verdict.transactions == 2 + 3 * (BLOCKS - 3)
 
 
+def test_an_audit_that_was_killed_before_its_first_checkpoint_begins_anew(damaged, tmp_path):
+    resume_file = tmp_path / "audit.json"
+    none = resume.Checkpoint(str(damaged.directory.resolve()), damaged.node.genesis.chain_id.hex(), -1, "", "", 0, 0)
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(0))
+    resume.write_checkpoint(resume_file, none)
+    verdict = damaged.audit(resume_file=resume_file)
+    assert (verdict.finding, verdict.resumed_at, verdict.height) == (None, None, BLOCKS)
+
+
+def test_a_state_without_its_resume_file_is_refused(damaged, tmp_path):
+    resume_file = tmp_path / "audit.json"
+    with pytest.raises(Enough):
+        damaged.audit(resume_file=resume_file, show=interrupt_at(12))
+    resume_file.unlink()
+    with pytest.raises(Unfit, match="is not: delete it to begin anew"):
+        damaged.audit(resume_file=resume_file)
+
+
 def test_a_finished_audit_resumed_checks_what_came_since(damaged, tmp_path):
     resume_file = tmp_path / "audit.json"
     assert damaged.finding(resume_file=resume_file) is None
