@@ -196,7 +196,12 @@ class ValidatorNode:
             on_frame=self._on_frame,
             on_state=self._on_link,
         )
-        self._gossip = Gossip(broadcast=self._mesh.broadcast_bulk, send=self._mesh.send_bulk, get=self._mempool.get)
+        self._gossip = Gossip(
+            broadcast=self._mesh.broadcast_bulk,
+            send=self._mesh.send_bulk,
+            get=self._mempool.get,
+            waits=self._mempool.waits,
+        )
         self._bodies = BodyKeeper(
             mempool=self._mempool,
             parameters=parameters,
@@ -481,9 +486,11 @@ class ValidatorNode:
     # ── what clients say ──────────────────────────────────────────────────────────────────────────
 
     def _on_added(self, news: Sequence[tuple[bytes, bytes]], own: bool) -> None:
+        hashes = [transaction_hash for transaction_hash, _ in news]
         if own:
             self._gossip.spread(news)
-        hashes = [transaction_hash for transaction_hash, _ in news]
+        else:
+            self._gossip.heard(hashes)
         self._bodies.on_added(hashes)
         self._overlooked.arrived(hashes)
         self._tell_waiting()
@@ -502,7 +509,8 @@ class ValidatorNode:
         while True:
             await asyncio.sleep(TICK_S)
             self._mempool.drop_expired(self._store.height + 1)
-            self._gossip.tick()
+            primary = self._driver.replica.primary
+            self._gossip.tick(None if primary == self.member else primary)
             self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
             self._proposer.poke()
             self._tell_silence()
