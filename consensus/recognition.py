@@ -31,7 +31,7 @@ def recognise(journal: Journal, resumed_height: int, envelope: Envelope, body: B
             return LOST if shown is None else _same(shown, header_hash)
         case ViewChange():
             found = _promise(body.view, envelope.body, journal.left)
-            return FORGOTTEN if found == LOST and _is_past(resumed_height, body) else found
+            return FORGOTTEN if found != KNOWN and _is_past(resumed_height, body) else found
         case NewView():
             own = _own_view_change(body)
             past = own is None or _is_past(resumed_height, own)

@@ -178,6 +178,15 @@ def test_a_forgotten_promise_that_turns_up_after_all_is_kept(bench):
     assert bench.persisted(bench.hear(replica, promise)) == []
 
 
+def test_a_forgotten_promise_that_differs_from_a_later_one_is_no_second_signer(bench):
+    """It left for view 1 before the loss, and again after it: the old VIEW-CHANGE was only late."""
+    replica, _ = waited(bench)
+    bench.hear(replica, bench.suspect(0, 0, 5), bench.suspect(1, 0, 5))
+    assert (replica.view, replica.changing_view) == (1, True)
+    bench.hear(replica, bench.view_change(2, 1))
+    assert (replica.halted, replica.silent) == ("", False)
+
+
 def test_a_vote_above_what_it_waited_for_that_turns_up_is_a_new_loss(bench):
     replica, _ = waited(bench)
     bench.hear(replica, bench.prepare(2, bench.batch(6, names=("x",))))
