@@ -201,8 +201,8 @@ MUTANTS = (
         (
             Edit(
                 "consensus.amnesia:Past.advance",
-                "elif core.sealed_height >= self.target(core):",
-                "elif core.sealed_height >= 0:",
+                "elif core.sealed_height >= self.target(core) and",
+                "elif core.sealed_height >= 0 and",
             ),
         ),
     ),
