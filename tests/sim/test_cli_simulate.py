@@ -184,19 +184,24 @@ def test_an_interrupt_ends_with_the_summary_of_what_was_played(quorate, monkeypa
 @pytest.mark.parametrize("how", ["to all of them, as a terminal does", "to the campaign alone, as a time limit does"])
 def test_a_campaign_that_is_ended_sums_up_and_leaves_no_process_behind(tmp_path, how):
     words = [sys.executable, "-m", "network.cli", "simulate", "--seeds", "100000", "--validators", "4", "--jobs", "2"]
-    campaign = subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        workers_of(campaign.pid, 2)
-        if "terminal" in how:
-            os.killpg(campaign.pid, signal.SIGINT)
-        else:
-            campaign.terminate()
-        out, err = campaign.communicate(timeout=30)
-    finally:
-        campaign.kill()
-        campaign.wait()
+    with subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as campaign:
+        try:
+            workers_of(campaign.pid, 2)
+            if "terminal" in how:
+                os.killpg(campaign.pid, signal.SIGINT)
+            else:
+                campaign.terminate()
+            out, err = campaign.communicate(timeout=30)
+        finally:
+            campaign.kill()
     assert campaign.returncode == 130
     assert "Traceback" not in err
     assert re.match(r"\d+ seeds, 0 violations", out.splitlines()[-1])
