@@ -183,7 +183,8 @@ def test_an_interrupt_ends_with_the_summary_of_what_was_played(quorate, monkeypa
 
 @pytest.mark.parametrize("how", ["to all of them, as a terminal does", "to the campaign alone, as a time limit does"])
 def test_a_campaign_that_is_ended_sums_up_and_leaves_no_process_behind(tmp_path, how):
-    words = [sys.executable, "-m", "network.cli", "simulate", "--seeds", "100000", "--validators", "4", "--jobs", "2"]
+    words = ["env", "--default-signal=INT"]  # which a shell's background jobs ignore
+    words += [sys.executable, "-m", "network.cli", "simulate", "--seeds", "100000", "--validators", "4", "--jobs", "2"]
     with subprocess.Popen(
         words,
         cwd=tmp_path,
@@ -191,7 +192,6 @@ def test_a_campaign_that_is_ended_sums_up_and_leaves_no_process_behind(tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as campaign:
         try:
             workers_of(campaign.pid, 2)
