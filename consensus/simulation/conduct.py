@@ -116,8 +116,8 @@ class Conduct:
         self._failed_views = 0
         records = [read_record(data) for data in journal]
         self._anchor = max((record.height for record in records if isinstance(record, Anchor)), default=0)
-        if not self._keeps_promises:  # what it entered before is gone
-            self._entered_view = max((record.view for record in records if isinstance(record, Entered)), default=0)
+        # what was asked for and did not reach the disk before the crash was never said, and never happened
+        self._entered_view = max((record.view for record in records if isinstance(record, Entered)), default=0)
         self._sealed_height = self._delivered_height = tip_height
 
     def on_sent(self, data: bytes) -> None:
