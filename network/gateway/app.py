@@ -8,30 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-
-from network.api import ExecutorApi, NodeUnavailable, ValidatorApi
+from network.api import ExecutorApi, ValidatorApi
 from network.gateway import metrics, submit
 from network.gateway.events import EventStreams
 from network.gateway.express import Express
-from network.gateway.faults import INTERNAL, problem_of
+from network.gateway.faults import problem_of
 from network.gateway.feed import SealedFeed
 from network.gateway.http import COMMON_HEADERS, Disconnected, Message, Receive, Scope, Send, answer_problem, check_host
 from network.gateway.intake import Intake
-from network.gateway.openapi import describe
 from network.gateway.pages import Pages, send_page
 from network.gateway.problems import Problem
-from network.gateway.routes_chain import chain_routes
-from network.gateway.routes_contracts import contract_routes
-from network.gateway.routes_node import node_routes
 from network.gateway.services import Room, Services
 from network.gateway.settings import GatewaySettings
 from network.gateway.waiters import Waiters
-from network.ipc import RemoteError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 class Gateway:
@@ -58,7 +52,9 @@ class Gateway:
 
     @cached_property
     def api(self) -> FastAPI:
-        """All routes but the hot one, made with the first request for any of them."""
+        """All routes but the hot one, imported and made with the first request for any of them."""
+        from network.gateway.rest import make_api
+
         return make_api(self.services, self.metrics_page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,62 +159,6 @@ class _Guard:
         """Answer with a problem, unless an answer is under way already."""
         if not self.status:
             await answer_problem(self, problem)
-
-
-def make_api(services: Services, metrics_page: Any) -> FastAPI:
-    """FastAPI with every route but the hot one, and every error as a problem."""
-    api = FastAPI(title="Quorate", docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
-    api.include_router(chain_routes(services))
-    api.include_router(contract_routes(services))
-    api.include_router(node_routes(services, metrics_page))
-    describe(api)
-
-    @api.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> Response:
-        return problem_response(Problem("bad_parameter", validation_text(error)))
-
-    @api.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> Response:
-        return problem_response(http_problem(request, error))
-
-    @api.exception_handler(Problem)
-    async def on_problem(_: Request, problem: Problem) -> Response:
-        return problem_response(problem)
-
-    @api.exception_handler(NodeUnavailable)
-    @api.exception_handler(RemoteError)
-    async def on_node(request: Request, error: Exception) -> Response:
-        return problem_response(problem_of(error, request.url.path))
-
-    @api.exception_handler(Exception)
-    async def on_fault(_: Request, __: Exception) -> Response:
-        return problem_response(INTERNAL)  # and it is raised again, for the log
-
-    return api
-
-
-def problem_response(problem: Problem) -> Response:
-    """A problem as FastAPI sends it."""
-    headers = {name.decode(): value.decode() for name, value in problem.headers()}
-    return Response(problem.body(), problem.status, headers)
-
-
-def validation_text(error: RequestValidationError) -> str:
-    """What is wrong with which parameter, in one sentence each."""
-    found = []
-    for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
-        found.append(f"{place} is {str(item.get('input'))[:80]!r}: {item['msg']}")
-    return "; ".join(found)
-
-
-def http_problem(request: Request, error: HTTPException) -> Problem:
-    """What FastAPI's router refuses."""
-    if error.status_code == 404:
-        return Problem("not_found", f"{request.url.path[:200]} is no path of this API; /openapi.json lists them")
-    if error.status_code == 405:
-        return Problem("method_not_allowed", f"{request.method} is not available at {request.url.path[:200]}")
-    return Problem("bad_request", str(error.detail))
 
 
 def create_app(validator: ValidatorApi, executor: ExecutorApi, settings: GatewaySettings | None = None) -> Gateway:

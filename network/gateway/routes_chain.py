@@ -15,8 +15,9 @@ from ledger.proofs import prove_transaction
 from ledger.types import HEIGHT_MAX, BlockRecord
 from network import present
 from network.api import AccountEntry, TransactionRecord
+from network.gateway.parameters import MinHeight
 from network.gateway.problems import Problem
-from network.gateway.services import MinHeight, Services, hex_32
+from network.gateway.services import Services, hex_32
 from network.gateway.submit import STILL_PENDING, parse_wait
 from network.json_values import to_json
 

@@ -13,8 +13,9 @@ from ledger.types import HEIGHT_MAX
 from network import present
 from network.api import ContractInfo, ViewOutcome
 from network.gateway.http import BodyBudget, read_body
+from network.gateway.parameters import MinHeight
 from network.gateway.problems import Problem
-from network.gateway.services import MinHeight, Services, hex_32
+from network.gateway.services import Services, hex_32
 from network.gateway.state_keys import encode_path
 from network.gateway.submissions import read_arguments
 

@@ -12,8 +12,9 @@ from network import present
 from network.api import NodeUnavailable
 from network.gateway import metrics
 from network.gateway.events import read_filter, start_after
+from network.gateway.parameters import MinHeight
 from network.gateway.problems import Problem
-from network.gateway.services import HEIGHT_HEADER, MinHeight, Services
+from network.gateway.services import HEIGHT_HEADER, Services
 
 READY_LAG_BLOCKS = 16  # a node further behind the highest peer sends its clients elsewhere
 

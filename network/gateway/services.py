@@ -7,12 +7,11 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from fastapi import Query, Response
 
-from ledger.types import HEIGHT_MAX, Genesis, ValidatorSet
+from ledger.types import Genesis, ValidatorSet
 from network.api import ExecutorApi, ValidatorApi
 from network.gateway.events import EventStreams
 from network.gateway.feed import SealedFeed
@@ -20,16 +19,10 @@ from network.gateway.problems import Problem
 from network.gateway.settings import GatewaySettings
 from network.gateway.waiters import Waiters
 
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
 HEIGHT_HEADER = "quorate-height"
-Height = Annotated[int, Query(ge=0, le=HEIGHT_MAX)]
-MinHeight = Annotated[
-    int | None,
-    Query(
-        ge=0,
-        le=HEIGHT_MAX,
-        description="Answer only once this node has sealed this height (waits up to 2 s, else 409).",
-    ),
-]
 _HEX_32 = re.compile(r"^[0-9a-fA-F]{64}$")
 
 
@@ -91,6 +84,8 @@ class Services:
 
     def answer(self, content: Any, status: int = 200, **headers: str) -> Response:
         """JSON with the node's sealed height beside it, in the body of objects and in a header."""
+        from starlette.responses import Response  # comes with `rest`, not before
+
         if isinstance(content, dict):
             content.setdefault("sealed_height", self.feed.height)
         named = {name.replace("_", "-"): text for name, text in headers.items()}
