@@ -23,13 +23,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast, dataclass_transform, get_args, get_origin, overload
 
+from contracts.decimal import Decimal, plain
 from contracts.language import limits
 from contracts.language import value_types as types
 from contracts.language.interface import Meter
 from ledger import codec
 
 Value = Any
-"""Any value of the language: None, bool, int, str, bytes, list, dict, tuple."""
+"""Any value of the language: None, bool, int, str, bytes, list, dict, tuple, Decimal."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -73,6 +74,7 @@ _SCALARS: Final[dict[Any, types.Type]] = {
     int: types.INT,
     str: types.STR,
     bytes: types.BYTES,
+    Decimal: types.DECIMAL,
     None: types.NONE,
     type(None): types.NONE,
     Any: types.ANY,
@@ -103,9 +105,9 @@ def type_of(hint: Any) -> types.Type:
     raise TypeError(f"{hint!r} is no type of the contract language")
 
 
-def _fit(kind: types.Type, value: Any, what: str) -> Any:
+def _fit(kind: types.Type, value: Any, what: str, outside: bool = False) -> Any:
     try:
-        return kind.fit(Meter(_UNLIMITED), value)
+        return kind.fit(Meter(_UNLIMITED), value, outside=outside)
     except types.Misfit as error:
         raise TypeError(f"{what} {error}") from None
 
@@ -171,11 +173,11 @@ class _Place:
 
     def _read(self, key: Any) -> Any:
         data = self._context.entries.get((self._name, key))
-        return _NO_DEFAULT if data is None else _fit(self._kind, codec.decode(data), self._name)
+        return _NO_DEFAULT if data is None else _fit(self._kind, codec.decode(data), self._name, outside=True)
 
     def _write(self, key: Any, value: Any) -> None:
         _fit(self._kind, value, f"a value of {self._name}")
-        self._context.put(self._name, key, codec.encode(value))
+        self._context.put(self._name, key, codec.encode(plain(value)))
 
     def _delete(self, key: Any) -> None:
         self._context.put(self._name, key, None)
@@ -353,7 +355,7 @@ class Contract:
             raise Error(f"no contract {contract!r} with a method {method!r}")
         sender, other.ctx.sender = other.ctx.sender, self.ctx.contract
         try:
-            return entry(*codec.decode(codec.encode(args)))
+            return codec.decode(codec.encode(plain(entry(*codec.decode(codec.encode(plain(args)))))))
         finally:
             other.ctx.sender = sender
 
@@ -367,7 +369,11 @@ def _entry(kind: str) -> Callable[[F], F]:
             if not hints:
                 hints.update({name: type_of(hint) for name, hint in typing.get_type_hints(method).items()})
             given = inspect.signature(method).bind(self, *args, **keywords).arguments
-            fitted = {name: _fit(hints[name], given[name], f"the argument {name!r}") for name in given if name in hints}
+            fitted = {
+                name: _fit(hints[name], given[name], f"the argument {name!r}", outside=True)
+                for name in given
+                if name in hints
+            }
             return self.ctx.run(kind, lambda: method(self, **fitted))
 
         entry.contract_kind = kind  # type: ignore[attr-defined]  # read by Contract.call

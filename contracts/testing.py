@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts import codes
+from contracts.decimal import plain
 from contracts.engine import Engine
 from contracts.memory import MemoryState
 from contracts.queries import ContractInfo
@@ -156,7 +157,7 @@ class LocalChain:
     def view(self, contract: str, method: str, *args: Any, sender: str = ADMIN, height: int | None = None) -> Any:
         """What a view returns, now or at an earlier height. Raises `CallFailed`."""
         key = self._key(sender).public_key
-        answer = self.engine.view(contract, method, codec.encode(list(args)), key, height)
+        answer = self.engine.view(contract, method, codec.encode(plain(list(args))), key, height)
         if answer.code != codes.OK:
             raise CallFailed(f"{contract}.{method}", answer.code, answer.message, contract, answer.line)
         return codec.decode(answer.value)
@@ -191,7 +192,7 @@ class LocalChain:
         body = TransactionBody(
             chain_id=self._genesis.chain_id,
             sender=self._key(sender).public_key,
-            calls=tuple(Call(contract, method, codec.encode(list(args))) for contract, method, *args in calls),
+            calls=tuple(Call(contract, method, codec.encode(plain(list(args)))) for contract, method, *args in calls),
             gas_limit=gas_limit,
             valid_until=self.height + self._genesis.parameters.validity_window,
             salt=self._salt.to_bytes(16, "big"),

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from contracts import codes
-from contracts.language import gas, limits, state, values
+from contracts.decimal import Decimal, plain
+from contracts.language import decimals, gas, limits, state, values
 from contracts.language.iterables import DICT_VIEWS, VIEWS, iterable
 from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, call_method, largest, smallest
 from contracts.language.rules import expression
@@ -92,14 +93,26 @@ def _positional(body: Body, node: ast.Call, name: str, least: int, most: int) ->
 
 def _plain_function(body: Body, node: ast.Call, name: str) -> Code:
     body.pay(gas.SHA256 if name == "sha256" else gas.METHOD_CALL)
-    if name == "sha256":
+    if name in ("sha256", "Decimal"):
         body.unit.needs_import(node, name)
+    if name == "Decimal" and len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and not node.keywords:
+        return _literal_decimal(body, node.args[0])
     if name == "len" and len(node.args) == 1:
         stored = state.variable_of(body, node.args[0])
         if stored is not None:
             return state.length(body, node, stored)
     least, most, function = FUNCTIONS[name]
     return _apply(function, _positional(body, node, name, least, most))
+
+
+def _literal_decimal(body: Body, node: ast.Constant) -> Code:
+    """A Decimal that is written out is made when the contract is checked."""
+    body.pay(gas.LOAD + gas.DECIMAL_TEXT)
+    try:
+        return constant(Decimal(node.value))  # type: ignore[arg-type]  # what is none is told apart there
+    except (TypeError, ValueError, ArithmeticError) as error:
+        body.problem(node, "constant", f"this is no Decimal: {error}")
+        return constant(None)
 
 
 def _apply(function: Callable[..., Any], args: list[Code] | None) -> Code:
@@ -111,7 +124,7 @@ def _apply(function: Callable[..., Any], args: list[Code] | None) -> Code:
     return lambda env: function(env[METER], *[arg(env) for arg in args])
 
 
-_KINDS: Final = {kind.__name__: kind for kind in (bool, int, str, bytes, list, dict, tuple)}
+_KINDS: Final = {kind.__name__: kind for kind in (bool, int, str, bytes, list, dict, tuple, Decimal)}
 
 
 def _is_instance(body: Body, node: ast.Call) -> Code:
@@ -122,6 +135,8 @@ def _is_instance(body: Body, node: ast.Call) -> Code:
     if len(names) != len(named):
         body.problem(node, "arity", f"isinstance() takes a value and types by name: {', '.join(_KINDS)}")
         return constant(False)
+    if "Decimal" in names:
+        body.unit.needs_import(node, "Decimal")
     value, kinds = expression(body, node.args[0]), tuple([_KINDS[name] for name in names])
     return lambda env: isinstance(value(env), kinds)
 
@@ -156,12 +171,21 @@ def _list_of(meter: Any, items: Any) -> list[Any]:
     return list(iterator)
 
 
-def _sum(meter: Any, items: list[Any]) -> int:
+def _sum(meter: Any, items: list[Any]) -> Any:
     meter.charge(len(items) * gas.ITEM_SCANNED)
     for item in items:
+        if type(item) is Decimal:
+            return _total(meter, items)
         if type(item) is not int:
             want(int, item, "what sum() adds")
     return values.bounded(sum(items))
+
+
+def _total(meter: Any, items: list[Any]) -> Any:
+    for item in items:
+        if type(item) is not int and type(item) is not Decimal:
+            want(Decimal, item, "what sum() adds")
+    return decimals.total(meter, items)
 
 
 def _best_of(choose: Callable[[Any, list[Any]], Any], name: str) -> Callable[[Any, list[Any]], Any]:
@@ -300,7 +324,8 @@ def _call_contract(body: Body, node: ast.Call) -> Code:
         for text in (name, entry):
             if len(text) > limits.NAME_CHARACTERS_MAX:
                 fail(codes.BAD_VALUE, f"a name of {len(text)} characters")
-        measure(env[METER], values_given)
+        if measure(env[METER], values_given):
+            values_given = plain(values_given)
         result = env[HOST].call(name, entry, values_given)
         settle(env[METER], result)
         return result
@@ -349,8 +374,8 @@ def _emitter(event: EventType, codes_of_fields: dict[str, Code]) -> Code:
                 value = checked[name] = kind.fit(meter, given[name])
             except Misfit as error:
                 fail(codes.BAD_TYPE, f"{event.name}.{name} {error}")
-            if type(value) is not int:
-                measure(meter, value)
+            if type(value) is not int and measure(meter, value):
+                checked[name] = plain(value)
         env[HOST].emit(event.name, checked)
 
     return emit

@@ -42,7 +42,7 @@ def _constant(body: Body, node: ast.Constant) -> Code:
     if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
         body.problem(node, "too_large", f"an integer outside {limits.INTEGER_BITS_MAX} bits")
     elif type(value) not in (int, str, bytes, bool, type(None)):
-        reason = "use integers of the smallest unit" if type(value) in (float, complex) else "not a value"
+        reason = "use integers of the smallest unit, or Decimal" if type(value) in (float, complex) else "not a value"
         what = "..." if value is ... else type(value).__name__
         body.problem(node, "not_allowed", f"the literal {what}: {reason}")
     return constant(value)
@@ -156,6 +156,7 @@ BINARY: Final[dict[type[ast.operator], BinaryOperation]] = {
     ast.Add: values.add,
     ast.Sub: values.subtract,
     ast.Mult: values.multiply,
+    ast.Div: values.divide,
     ast.FloorDiv: values.floor_divide,
     ast.Mod: values.modulo,
     ast.Pow: values.power,
@@ -177,8 +178,10 @@ def operator_of(body: Body, node: ast.AST, table: dict[type[ast.operator], Any],
     """The entry of an operator, None (and a problem) where there is none."""
     found = table.get(type(operator))
     if found is None:
-        reason = "true division makes floats; use //" if isinstance(operator, ast.Div) else "no type has it"
-        body.problem(node, "not_allowed", f"the operator {type(operator).__name__}: {reason}")
+        body.problem(node, "not_allowed", f"the operator {type(operator).__name__}: no type has it")
+    elif isinstance(operator, ast.Div) and "Decimal" not in body.unit.imported:
+        body.problem(node, "not_allowed", "the operator Div: true division makes floats; use //, or a Decimal")
+        return None
     return found
 
 
@@ -192,7 +195,13 @@ def _binary(body: Body, node: ast.BinOp) -> Code:
     operation = operator_of(body, node, BINARY, node.op)
     if operation is None:
         return constant(None)
+    if isinstance(node.op, ast.Div) and _is_integer(node.left) and _is_integer(node.right):
+        body.problem(node, "type", "no operator / for int and int: use //, or make one of them a Decimal")
     return lambda env: operation(env[METER], left(env), right(env))
+
+
+def _is_integer(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int
 
 
 _UNARY: Final[dict[type[ast.unaryop], Callable[[Any, Any], Any]]] = {

@@ -33,6 +33,7 @@ HOST_RECURSION_LIMIT: Final = 6_000  # 8 nested contract calls of that many fram
 # ── values ────────────────────────────────────────────────────────────────────────────────────────
 INTEGER_BITS_MAX: Final = 256  # of the magnitude of an int
 INTEGER_MAX: Final = (1 << INTEGER_BITS_MAX) - 1  # the largest int; its negative is the smallest
+DECIMAL_CHARACTERS_MAX: Final = 80  # of the text of a Decimal: 256 bits, 18 digits after the point
 STR_CHARACTERS_MAX: Final = 256 << 10  # of a str
 BYTES_LENGTH_MAX: Final = 512 << 10  # of a bytes
 ITEMS_MAX: Final = 64 << 10  # of a list, tuple or dict

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from contracts import codes
-from contracts.language import gas, limits
+from contracts.decimal import Decimal
+from contracts.language import decimals, gas, limits
 from contracts.language.interface import Failure, Meter
 from contracts.language.values import (
     dict_key,
@@ -415,6 +416,7 @@ METHODS: Final[dict[type, dict[str, Method]]] = {
         "copy": _copy_list,
     },
     tuple: {"index": _index_of, "count": lambda meter, items, item: occurrences(meter, item, items)},
+    Decimal: decimals.METHODS,
     dict: {
         "get": _get,
         "pop": _pop_entry,
@@ -470,6 +472,9 @@ ARITY: Final[dict[str, tuple[int, int]]] = {
     "get": (1, 2),
     "setdefault": (1, 2),
     "update": (1, 1),
+    "round": (0, 1),
+    "floor": (0, 1),
+    "ceil": (0, 1),
 }
 _POP: Final[dict[Any, tuple[int, int]]] = {list: (0, 1), dict: (1, 2)}
 
@@ -496,7 +501,9 @@ def _len(_meter: Meter, value: Any) -> int:
     return len(value)
 
 
-def _abs(_meter: Meter, value: Any) -> int:
+def _abs(meter: Meter, value: Any) -> Any:
+    if type(value) is Decimal:
+        return decimals.absolute(meter, value)
     return abs(int(want(int, value, "the argument of abs")))
 
 
@@ -504,10 +511,12 @@ def _str(meter: Meter, value: Any = "") -> str:
     return text_of(meter, value)
 
 
-def text_of(_meter: Meter, value: Any) -> str:
+def text_of(meter: Meter, value: Any) -> str:
     """str(value) for the types whose text is the same everywhere."""
+    if type(value) is Decimal:
+        return decimals.text_of(meter, value)
     if value is not None and type(value) not in (str, int, bool):
-        fail(codes.BAD_TYPE, f"a {type_name(value)} has no text; there is text of str, int, bool and None")
+        fail(codes.BAD_TYPE, f"a {type_name(value)} has no text; there is text of str, int, bool, Decimal and None")
     return str(value)
 
 
@@ -515,8 +524,10 @@ def _int(meter: Meter, value: Any = 0) -> int:
     kind = type(value)
     if kind is int or kind is bool:
         return int(value)
+    if kind is Decimal:
+        return decimals.whole(meter, value)
     if kind is not str:
-        fail(codes.BAD_TYPE, f"int() takes a str, an int or a bool, not {type_name(value)}")
+        fail(codes.BAD_TYPE, f"int() takes a str, an int, a bool or a Decimal, not {type_name(value)}")
     gas.charge_scanned(meter, len(value))
     digits = value[1:] if value[:1] in ("+", "-") else value
     if not digits or not digits.isascii() or not digits.isdigit():
@@ -647,6 +658,7 @@ FUNCTIONS: Final[dict[str, tuple[int, int, Method]]] = {
     "ord": (1, 1, _ord),
     "chr": (1, 1, _chr),
     "sha256": (1, 1, _sha256),
+    "Decimal": (1, 1, decimals.read),
 }
 CLASS_FUNCTIONS: Final[dict[tuple[str, str], tuple[int, int, Method]]] = {
     ("bytes", "fromhex"): (1, 1, from_hex),

@@ -298,14 +298,14 @@ def annotation(unit: Unit, node: ast.expr, depth: int = 0) -> types.Type:
 
 
 def _no_type(unit: Unit, node: ast.expr, what: str) -> types.Type:
-    known = "None, bool, int, str, bytes, Value, list[T], dict[str, T], tuple[A, B], tuple[T, ...], A | B"
+    known = "None, bool, int, str, bytes, Decimal, Value, list[T], dict[str, T], tuple[A, B], tuple[T, ...], A | B"
     unit.problem(node, "annotation", f"{what}; types are {known}")
     return types.ANY
 
 
 def _named_type(unit: Unit, node: ast.Name) -> types.Type:
-    if node.id == "Value":
-        unit.needs_import(node, "Value")
+    if node.id in ("Value", "Decimal"):
+        unit.needs_import(node, node.id)
     found = types.SCALARS.get(node.id)
     if found is not None:
         return found
@@ -321,6 +321,9 @@ def _union(unit: Unit, node: ast.BinOp, depth: int) -> types.Type:
     options: list[types.Type] = []
     for side in (left, right):
         options.extend(side.options if isinstance(side, types.AnyOf) else [side])
+    if any(map(types.has_decimal, options)) and any(map(types.has_text, options)):
+        what = "a Decimal and a str in one union: both travel as text, and could not be told apart"
+        return _no_type(unit, node, what)
     return types.AnyOf(tuple(options), " | ".join([option.text for option in options]))
 
 

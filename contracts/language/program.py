@@ -12,19 +12,21 @@ from collections import OrderedDict
 from typing import Any
 
 from contracts import codes
+from contracts.decimal import plain
 from contracts.language import gas, limits, source, statements
 from contracts.language.calls import run as run_function
 from contracts.language.interface import Failure, Host, Meter, Method, Problem, Program, SourceRefused, Value
 from contracts.language.module import is_annotation, is_docstring, read_module
 from contracts.language.rules import expression, fields_hold
-from contracts.language.unit import Body, Function, Unit
-from contracts.language.value_types import Misfit
+from contracts.language.unit import Body, Function, Unit, Watch
+from contracts.language.value_types import Misfit, Type, may_hold_decimal
 from contracts.language.values import fail, shown
 from ledger import hashing
 
 CACHED_PROGRAMS_MAX = 256
 _CONSTANT_GAS = 10_000  # for one constant's expression
 _CONSTANT_NODES = (ast.Constant, ast.Name, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop, ast.Load)
+_CONSTANT_MAKERS = ("Decimal",)
 
 _cache: OrderedDict[bytes, CompiledContract] = OrderedDict()
 
@@ -53,7 +55,16 @@ def compile_source(text: str) -> Program:
     return found
 
 
-def _build(text: str | bytes) -> tuple[Unit | None, list[Problem]]:
+def compile_watched(text: str, watch: Watch) -> Program:
+    """The program of a source with `watch` around every statement: the same results and gas, slower. Never cached."""
+    unit, problems = _build(text, watch)
+    if problems:
+        raise SourceRefused(problems)
+    assert unit is not None
+    return CompiledContract(unit, hashing.code_hash(text.encode()))
+
+
+def _build(text: str | bytes, watch: Watch | None = None) -> tuple[Unit | None, list[Problem]]:
     _make_room_on_the_stack()
     decoded = source.text_of(text)
     if isinstance(decoded, list):
@@ -65,7 +76,7 @@ def _build(text: str | bytes) -> tuple[Unit | None, list[Problem]]:
         tree = ast.parse(decoded)
     except SyntaxError as error:
         return None, [Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", "this is not valid Python")]
-    unit = Unit(decoded.split("\n"))
+    unit = Unit(decoded.split("\n"), watch)
     _compile(unit, tree)
     return unit, sorted(unit.problems)[: limits.PROBLEMS_MAX]
 
@@ -111,8 +122,9 @@ def _compile_constant(unit: Unit, node: ast.Assign | ast.AnnAssign) -> None:
 
 def _constant_value(unit: Unit, node: ast.expr) -> Value:
     for inner in ast.walk(node):
-        if not isinstance(inner, _CONSTANT_NODES):
-            unit.problem(node, "not_allowed", "a constant is made of literals, operators, tuples and other constants")
+        if not isinstance(inner, _CONSTANT_NODES) and not _makes_a_constant(inner):
+            message = "a constant is made of literals, operators, tuples, Decimal(...) and other constants"
+            unit.problem(node, "not_allowed", message)
             return None
     before = len(unit.problems)
     code = expression(Body(unit, Function("constant", "function", node), in_class=False), node)
@@ -123,6 +135,10 @@ def _constant_value(unit: Unit, node: ast.expr) -> Value:
     except Failure as failure:
         unit.problem(node, "constant", f"the constant has no value: {failure.message}")
         return None
+
+
+def _makes_a_constant(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CONSTANT_MAKERS
 
 
 def _compile_function(unit: Unit, function: Function, in_class: bool) -> None:
@@ -224,15 +240,20 @@ def _enter(function: Function, args: list[Value], host: Host, meter: Meter) -> V
     for parameter, value in zip(parameters, args, strict=True):
         assert parameter.kind is not None
         try:
-            env.append(parameter.kind.fit(meter, value))
+            env.append(parameter.kind.fit(meter, value, outside=True))
         except Misfit as error:
             fail(codes.BAD_ARGUMENTS, f"the argument {parameter.name!r} of {function.name} {error}")
     result = run_function(function, env)
     assert function.returns is not None
     try:
-        return function.returns.fit(meter, result)
+        return _leaving(function.returns, function.returns.fit(meter, result))
     except Misfit as error:
         raise Failure(codes.BAD_TYPE, f"the result of {function.name} {error}", function.node.lineno) from None
+
+
+def _leaving(kind: Type, value: Value) -> Value:
+    """A result as it leaves the contract: Decimals as their texts."""
+    return plain(value) if may_hold_decimal(kind) else value
 
 
 def _method(function: Function) -> Method:

@@ -267,7 +267,7 @@ class _Lexer:
         if following == "." and not self.text.startswith("...", end):
             after = self.text[end + 1 : end + 2]
             if not (after.isalpha() or after == "_"):
-                self._stop("not_allowed", "a float: use integers of the smallest unit")
+                self._stop("not_allowed", "a float: use integers of the smallest unit, or Decimal('0.5')")
         if following and (following.isalnum() or following == "_"):
             reason = "a float or complex number" if following in "eEjJ" else "a letter right after a number"
             self._stop("not_allowed", f"{reason}: use integers, and a space before words")

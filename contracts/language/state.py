@@ -15,7 +15,7 @@ from contracts.language import gas, limits
 from contracts.language.interface import Host, Key, Meter
 from contracts.language.rules import expression
 from contracts.language.unit import HOST, METER, Body, Code, Env, StateVariable, constant
-from contracts.language.value_types import STR, AnyOf, DictOf, ListOf, Misfit, Scalar, TupleOf, Type
+from contracts.language.value_types import STR, Misfit, Scalar, Type, has_decimal, has_tuple
 from contracts.language.values import decode, encode, fail, index, shown, type_name, want
 
 LENGTH: Final[Key] = ()  # where a List keeps its length
@@ -31,23 +31,12 @@ def variable_of(body: Body, node: ast.expr) -> StateVariable | None:
 # ── values and keys ───────────────────────────────────────────────────────────────────────────────
 
 
-def _has_tuple(kind: Type) -> bool:
-    """Whether decoded bytes must still be fitted: tuples come back from bytes as lists."""
-    if isinstance(kind, TupleOf):
-        return True
-    if isinstance(kind, ListOf):
-        return _has_tuple(kind.item)
-    if isinstance(kind, DictOf):
-        return _has_tuple(kind.value)
-    return isinstance(kind, AnyOf) and any(_has_tuple(option) for option in kind.options)
-
-
 def loader(variable: StateVariable) -> Callable[[Meter, bytes], Any]:
     """What turns stored bytes into a value of the declared type."""
     kind = variable.value
-    if not _has_tuple(kind):
+    if not has_tuple(kind) and not has_decimal(kind):
         return decode
-    return lambda meter, data: kind.fit(meter, decode(meter, data))
+    return lambda meter, data: kind.fit(meter, decode(meter, data), outside=True)
 
 
 def storer(variable: StateVariable) -> Callable[[Meter, Any], bytes]:

@@ -22,6 +22,8 @@ Env = list[Any]
 """Of one running function: [meter, host, result, locals...]."""
 Code = Callable[[Env], Any]
 METER, HOST, RESULT, FIRST_LOCAL = 0, 1, 2, 3
+Watch = Callable[["Body", ast.stmt, Code], Code]
+"""What a trace puts around a statement's code. It charges nothing and changes nothing; no node ever has one."""
 
 
 _PROBLEMS_KEPT_MAX: Final = 20 * limits.PROBLEMS_MAX
@@ -34,7 +36,21 @@ class Unset:
 UNSET: Final = Unset()
 
 API_NAMES: Final = frozenset(
-    {"Contract", "Error", "Event", "List", "Map", "Value", "Var", "call", "init", "require", "sha256", "view"}
+    {
+        "Contract",
+        "Decimal",
+        "Error",
+        "Event",
+        "List",
+        "Map",
+        "Value",
+        "Var",
+        "call",
+        "init",
+        "require",
+        "sha256",
+        "view",
+    }
 )
 FUNCTION_NAMES: Final = frozenset(
     {
@@ -76,8 +92,8 @@ _REFUSED_CALLS: Final = {
     "type": "there is no reflection",
     "id": "addresses differ between machines",
     "hash": "hashes differ between machines; use sha256",
-    "float": "floats differ between machines; use integers of the smallest unit",
-    "complex": "floats differ between machines; use integers of the smallest unit",
+    "float": "floats differ between machines; use integers of the smallest unit, or Decimal",
+    "complex": "floats differ between machines; use integers of the smallest unit, or Decimal",
     "set": "sets have no order; use a dict or a list",
     "frozenset": "sets have no order; use a dict or a list",
     "map": "use a list comprehension",
@@ -146,9 +162,10 @@ class EventType:
 
 @dataclass(slots=True)
 class Unit:
-    """One contract source."""
+    """One contract source. `watch` goes around every statement; None, as on every node, leaves the code as it is."""
 
     lines: list[str]
+    watch: Watch | None = None
     problems: dict[Problem, None] = field(default_factory=dict)
     anchor: ast.AST | None = None
     imported: set[str] = field(default_factory=set)

@@ -1,14 +1,17 @@
 """Types as they are written in annotations, and whether a value has one: exactly, since bool is not int.
 
 `fit` returns the value as its type says it: what crosses a boundary comes back with lists where tuples were, so a
-value for `tuple[...]` is turned into one. This module knows values and their types; it knows no syntax tree.
+value for `tuple[...]` is turned into one, and what comes from outside has texts where Decimals were. This module
+knows values and their types; it knows no syntax tree.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.decimal import Decimal
 from contracts.language import gas, limits
 from contracts.language.interface import Meter
 
@@ -22,8 +25,8 @@ class Type:
 
     text: str = ""
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
-        """The value as this type. Raises `Misfit`."""
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
+        """The value as this type; `outside` says that it comes from bytes. Raises `Misfit`."""
         raise NotImplementedError
 
     def refuse(self, value: Any) -> Misfit:
@@ -43,7 +46,7 @@ class Scalar(Type):
             kind
         )
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:  # noqa: ARG002 -- the shape of `Type`
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:  # noqa: ARG002 -- as in `Type`
         """An int must also lie within 256 bits, a text within its limit."""
         if type(value) is not self.kind:
             raise self.refuse(value)
@@ -51,6 +54,27 @@ class Scalar(Type):
             unit = {int: "256 bits", str: f"{self._largest} characters", bytes: f"{self._largest} bytes"}[self.kind]
             raise Misfit(f"must lie within {unit}")
         return value
+
+
+class DecimalType(Type):
+    """Decimal. From outside it comes as its text, in the one way that `str` writes it."""
+
+    text = "Decimal"
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:  # noqa: ARG002 -- as in `Type`
+        """The number, made of its text where that came from outside."""
+        if type(value) is Decimal:
+            return value
+        if not outside or type(value) is not str:
+            raise self.refuse(value)
+        meter.charge(gas.DECIMAL_TEXT)
+        try:
+            number = Decimal(value)
+        except (ValueError, ArithmeticError) as error:
+            raise Misfit(f"must be the text of a Decimal: {error}") from None
+        if str(number) != value:
+            raise Misfit(f"must be the text of a Decimal as it is written here, {str(number)!r}, not {value!r}")
+        return number
 
 
 def _deeper(depth: int) -> int:
@@ -72,13 +96,13 @@ class ListOf(Type):
     item: Type
     text: str
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
         """A new list."""
         if type(value) is not list:
             raise self.refuse(value)
         _count(meter, value)
         depth = _deeper(depth)
-        return [self.item.fit(meter, item, depth) for item in value]
+        return [self.item.fit(meter, item, depth, outside) for item in value]
 
 
 @dataclass(frozen=True)
@@ -89,13 +113,15 @@ class DictOf(Type):
     value: Type
     text: str
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
         """A new dict in the order of the old."""
         if type(value) is not dict:
             raise self.refuse(value)
         _count(meter, value)
         depth = _deeper(depth)
-        return {self.key.fit(meter, k, depth): self.value.fit(meter, v, depth) for k, v in value.items()}
+        return {
+            self.key.fit(meter, k, depth, outside): self.value.fit(meter, v, depth, outside) for k, v in value.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,7 @@ class TupleOf(Type):
     rest: Type | None
     text: str
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
         """A tuple, made of a list where need be."""
         if type(value) is not list and type(value) is not tuple:
             raise self.refuse(value)
@@ -114,10 +140,10 @@ class TupleOf(Type):
         depth = _deeper(depth)
         if self.rest is not None:
             rest = self.rest
-            return tuple([rest.fit(meter, item, depth) for item in value])
+            return tuple([rest.fit(meter, item, depth, outside) for item in value])
         if len(value) != len(self.items):
             raise Misfit(f"must be {self.text}, not a tuple of {len(value)}")
-        return tuple([kind.fit(meter, item, depth) for kind, item in zip(self.items, value, strict=True)])
+        return tuple([kind.fit(meter, item, depth, outside) for kind, item in zip(self.items, value, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -127,11 +153,11 @@ class AnyOf(Type):
     options: tuple[Type, ...]
     text: str
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
         """Each option is tried in the order written."""
         for option in self.options:
             try:
-                return option.fit(meter, value, depth)
+                return option.fit(meter, value, depth, outside)
             except Misfit:
                 continue
         raise self.refuse(value)
@@ -143,30 +169,76 @@ class AnyValue(Type):
 
     text: str = "Value"
 
-    def fit(self, meter: Meter, value: Any, depth: int = 0) -> Any:
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
         """A copy, checked to its depth."""
         kind = type(value)
-        if value is None or kind is bool:
+        if value is None or kind is bool or kind is Decimal:
             return value
         scalar = _BY_KIND.get(kind)
         if scalar is not None:
-            return scalar.fit(meter, value, depth)
+            return scalar.fit(meter, value, depth, outside)
         if kind is not list and kind is not tuple and kind is not dict:
             raise Misfit(f"contains a {kind.__name__}, which is no value")
         _count(meter, value)
         depth = _deeper(depth)
         if kind is dict:
-            return {STR.fit(meter, k, depth): self.fit(meter, v, depth) for k, v in value.items()}
-        return kind([self.fit(meter, item, depth) for item in value])
+            return {STR.fit(meter, k, depth, outside): self.fit(meter, v, depth, outside) for k, v in value.items()}
+        return kind([self.fit(meter, item, depth, outside) for item in value])
 
+
+# ── what a type may have inside ───────────────────────────────────────────────────────────────────
+
+
+def has_tuple(kind: Type) -> bool:
+    """Whether a value of this type may have a tuple in it, that the type asks for."""
+    return _has(kind, lambda one: isinstance(one, TupleOf))
+
+
+def has_decimal(kind: Type) -> bool:
+    """Whether a value of this type may have a Decimal in it, that the type asks for."""
+    return _has(kind, lambda one: one is DECIMAL)
+
+
+def has_text(kind: Type) -> bool:
+    """Whether a value of this type may have a str in it."""
+    return _has(kind, lambda one: one is STR or one is ANY)
+
+
+def may_hold_decimal(kind: Type) -> bool:
+    """Whether a value of this type may have a Decimal in it, asked for or not."""
+    return _has(kind, lambda one: one is DECIMAL or one is ANY)
+
+
+def _has(kind: Type, wanted: Callable[[Type], bool]) -> bool:
+    if wanted(kind):
+        return True
+    if isinstance(kind, ListOf):
+        return _has(kind.item, wanted)
+    if isinstance(kind, DictOf):
+        return _has(kind.value, wanted)
+    if isinstance(kind, TupleOf):
+        return any(_has(item, wanted) for item in (*kind.items, *([kind.rest] if kind.rest else [])))
+    return isinstance(kind, AnyOf) and any(_has(option, wanted) for option in kind.options)
+
+
+# ── the types ─────────────────────────────────────────────────────────────────────────────────────
 
 NONE = Scalar(type(None), "None")
 BOOL = Scalar(bool, "bool")
 INT = Scalar(int, "int")
 STR = Scalar(str, "str")
 BYTES = Scalar(bytes, "bytes")
+DECIMAL = DecimalType()
 ANY = AnyValue()
 
-SCALARS: dict[str, Type] = {"None": NONE, "bool": BOOL, "int": INT, "str": STR, "bytes": BYTES, "Value": ANY}
+SCALARS: dict[str, Type] = {
+    "None": NONE,
+    "bool": BOOL,
+    "int": INT,
+    "str": STR,
+    "bytes": BYTES,
+    "Decimal": DECIMAL,
+    "Value": ANY,
+}
 KEY_TYPES = (BOOL, INT, STR, BYTES)
 _BY_KIND: dict[type, Type] = {int: INT, str: STR, bytes: BYTES}

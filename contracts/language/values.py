@@ -6,17 +6,21 @@ meaning and fails with a stable code, never with the host's own error.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from contracts import codes
+from contracts.decimal import Decimal, plain
 from contracts.language import gas, limits
 from contracts.language.interface import Failure, Meter
 from ledger import codec
 from ledger.errors import CodecError
 
 INTEGER_MAX = limits.INTEGER_MAX
+_ORDERED = (int, str, bytes, Decimal)
 _SCALARS = (type(None), bool, int, str, bytes)
+_COMPARED = (*_SCALARS, Decimal)
 
 
 def fail(code: str, message: str) -> NoReturn:
@@ -110,7 +114,7 @@ def add(meter: Meter, left: Any, right: Any) -> Any:
     """left + right."""
     kind = type(left)
     if kind is not type(right):
-        no_operator("+", left, right)
+        return decimal_operation(meter, "+", left, right)
     if kind is int:
         return bounded(left + right)
     if kind is str or kind is bytes:
@@ -122,7 +126,7 @@ def add(meter: Meter, left: Any, right: Any) -> Any:
     if kind is list or kind is tuple:
         room_for_items(meter, len(left) + len(right))
         return left + right
-    no_operator("+", left, right)
+    return decimal_operation(meter, "+", left, right)
 
 
 def add_in_place(meter: Meter, left: Any, right: Any) -> Any:
@@ -141,17 +145,19 @@ def grow(meter: Meter, items: list[Any], count: int) -> None:
     meter.charge(count * gas.ITEM_MADE)
 
 
-def subtract(_meter: Meter, left: Any, right: Any) -> Any:
+def subtract(meter: Meter, left: Any, right: Any) -> Any:
     """left - right."""
     if type(left) is int and type(right) is int:
         return bounded(left - right)
-    no_operator("-", left, right)
+    return decimal_operation(meter, "-", left, right)
 
 
 def multiply(meter: Meter, left: Any, right: Any) -> Any:
     """left * right: integers, or a sequence and how often."""
     if type(left) is int and type(right) is int:
         return bounded(left * right)
+    if type(left) is Decimal or type(right) is Decimal:
+        return decimal_operation(meter, "*", left, right)
     if type(left) is int:
         left, right = right, left
     kind = type(left)
@@ -171,6 +177,13 @@ def multiply_in_place(meter: Meter, left: Any, right: Any) -> Any:
         left[:] = multiply(meter, left, right)
         return left
     return multiply(meter, left, right)
+
+
+def divide(meter: Meter, left: Any, right: Any) -> Any:
+    """left / right, where one of them is a Decimal: of two integers it would be a float."""
+    if type(left) is int and type(right) is int:
+        fail(codes.BAD_TYPE, "no operator / for int and int: use //, or make one of them a Decimal")
+    return decimal_operation(meter, "/", left, right)
 
 
 def floor_divide(_meter: Meter, left: Any, right: Any) -> Any:
@@ -261,19 +274,47 @@ def bit_xor(_meter: Meter, left: Any, right: Any) -> Any:
     no_operator("^", left, right)
 
 
-def negative(_meter: Meter, value: Any) -> Any:
+def negative(meter: Meter, value: Any) -> Any:
     """-value."""
+    if type(value) is Decimal:
+        meter.charge(gas.DECIMAL)
+        return -value
     return -want(int, value, "the operand of -")
 
 
 def positive(_meter: Meter, value: Any) -> Any:
     """+value."""
+    if type(value) is Decimal:
+        return value
     return want(int, value, "the operand of +")
 
 
 def invert(_meter: Meter, value: Any) -> Any:
     """~value."""
     return bounded(~want(int, value, "the operand of ~"))
+
+
+# ── decimals ──────────────────────────────────────────────────────────────────────────────────────
+
+_DECIMAL_OPERATIONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "<": operator.lt,
+}
+_DECIMAL_OPERANDS: Final = ((Decimal, Decimal), (Decimal, int), (int, Decimal))
+
+
+def decimal_operation(meter: Meter, symbol: str, left: Any, right: Any) -> Any:
+    """left (symbol) right where one is a Decimal, and the other a Decimal or an int, which counts exactly."""
+    if (type(left), type(right)) not in _DECIMAL_OPERANDS:
+        no_operator(symbol, left, right)
+    meter.charge(gas.DECIMAL)
+    try:
+        return _DECIMAL_OPERATIONS[symbol](left, right)
+    except ArithmeticError as error:
+        fail(codes.ARITHMETIC, str(error))
 
 
 # ── comparison ────────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +324,7 @@ def equal(meter: Meter, left: Any, right: Any, depth: int = 0) -> bool:
     """left == right, to any depth of value; each pair of items is paid for."""
     kind = type(left)
     if kind is not type(right):
-        return bool(left == right) if kind in _SCALARS and type(right) in _SCALARS else False
+        return bool(left == right) if kind in _COMPARED and type(right) in _COMPARED else False
     if kind is str or kind is bytes:
         if len(left) != len(right):
             return False
@@ -336,7 +377,7 @@ def less(meter: Meter, left: Any, right: Any, depth: int = 0) -> bool:
                 if not equal(meter, one, other, depth):
                     return less(meter, one, other, depth)
             return len(left) < len(right)
-    no_operator("<", left, right)
+    return bool(decimal_operation(meter, "<", left, right))
 
 
 def less_or_equal(meter: Meter, left: Any, right: Any) -> bool:
@@ -396,6 +437,8 @@ def sortable(meter: Meter, items: list[Any]) -> int:
             fail(codes.BAD_TYPE, f"cannot order {kind.__name__} and {type_name(item)}")
     if kind is int:
         return 0
+    if kind is Decimal:
+        return gas.DECIMAL_SORTED_WEIGHT
     if kind is str or kind is bytes:
         return max([gas.text_weight(item) for item in items])
     if kind is tuple or kind is list:
@@ -411,11 +454,15 @@ def _sortable_rows(meter: Meter, rows: list[Any]) -> int:
         weight = 0
         for place, item in enumerate(row):
             kind = kinds.setdefault(place, type(item))
-            if type(item) is not kind or kind not in (int, str, bytes):
+            if type(item) is not kind or kind not in _ORDERED:
                 fail(codes.BAD_TYPE, f"cannot order {kind.__name__} and {type_name(item)} inside items")
-            weight += 16 if kind is int else 16 + gas.text_weight(item)
+            weight += 16 + (0 if kind is int else _order_weight(item))
         heaviest = max(heaviest, weight)
     return heaviest
+
+
+def _order_weight(item: Any) -> int:
+    return gas.DECIMAL_SORTED_WEIGHT if type(item) is Decimal else gas.text_weight(item)
 
 
 def sort(meter: Meter, items: list[Any], reverse: Any) -> list[Any]:
@@ -515,8 +562,11 @@ def get_slice(meter: Meter, container: Any, start: Any, stop: Any, step: Any) ->
 # ── across the boundary ───────────────────────────────────────────────────────────────────────────
 
 
-def measure(meter: Meter, value: Any) -> None:
-    """Walk a value that is about to be encoded: refuse what has no encoding or is too large, pay for the rest."""
+def measure(meter: Meter, value: Any) -> bool:
+    """Walk a value that is about to be encoded: refuse what has no encoding or is too large, pay for the rest.
+
+    Says whether there is a Decimal in it, which `plain` must make a text first.
+    """
     kind = type(value)
     if kind is str or kind is bytes:
         weight = len(value) if kind is bytes or value.isascii() else 4 * len(value)
@@ -526,10 +576,14 @@ def measure(meter: Meter, value: Any) -> None:
     elif kind is int or kind is bool or value is None:
         meter.charge(gas.ITEM_CODED)
     else:
-        _measure(meter, value, 0, [limits.ENCODED_BYTES_MAX])
+        room = [limits.ENCODED_BYTES_MAX, 0]
+        _measure(meter, value, 0, room)
+        return room[1] > 0
+    return False
 
 
 def _measure(meter: Meter, value: Any, depth: int, room: list[int]) -> None:
+    """`room` is the bytes that are left, and how many Decimals were met."""
     kind = type(value)
     meter.charge(gas.ITEM_CODED)
     if kind is str or kind is bytes:
@@ -549,6 +603,10 @@ def _measure(meter: Meter, value: Any, depth: int, room: list[int]) -> None:
                 fail(codes.BAD_TYPE, f"a dict that leaves the call has str keys, not {type_name(key)}")
             _measure(meter, key, depth, room)
             _measure(meter, item, depth, room)
+    elif kind is Decimal:
+        meter.charge(gas.DECIMAL_TEXT)
+        _take(room, limits.DECIMAL_CHARACTERS_MAX)
+        room[1] += 1
     elif kind not in _SCALARS:
         fail(codes.BAD_TYPE, f"{type_name(value)} is no value")
 
@@ -564,8 +622,8 @@ def encode(meter: Meter, value: Any) -> bytes:
     if type(value) is int:
         meter.charge(gas.ITEM_CODED)
         return codec.encode(value)
-    measure(meter, value)
-    data = codec.encode(value)
+    holds_decimals = measure(meter, value)
+    data = codec.encode(plain(value) if holds_decimals else value)
     if len(data) > limits.ENCODED_BYTES_MAX:
         fail(codes.SIZE_LIMIT, f"a value of {len(data)} bytes encoded, at most {limits.ENCODED_BYTES_MAX} are allowed")
     return data

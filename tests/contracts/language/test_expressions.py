@@ -284,7 +284,7 @@ def test_refused(refused, text):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("1 / 2", "not_allowed: the operator Div: true division makes floats; use //"),
+        ("1 / 2", "not_allowed: the operator Div: true division makes floats; use //, or a Decimal"),
         ("print(1)", "unknown_name: print() is not known here: a contract has no output; emit an event"),
         ("{1, 2}", "not_allowed: a set: sets have no order; use a dict or a list"),
         ("nope", "unknown_name: 'nope' is not known here"),
