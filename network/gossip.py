@@ -1,9 +1,7 @@
 """Spreads the transactions that this node accepted from its own clients to every other validator, in batches.
 
-Members form a full mesh, so whoever accepted a transaction sends it to all, and nobody else passes it on. What a lost
-connection swallowed is sent again when that peer returns, and while it still waits after a while. One exception: what
-came from a peer and waits for long is handed to the primary, once. Else a faulty member could tell all but the primary
-of a transaction, and have it suspected for what it never heard of (PBFT, OSDI 1999, section 4.2: backups relay).
+Members form a full mesh, so whoever accepted a transaction sends it to all, and nobody else passes it on, but for
+`hand_on`. What a lost connection swallowed is sent again when that peer returns, and while it waits after a while.
 """
 
 from __future__ import annotations
@@ -18,14 +16,10 @@ LINGER_S = 0.02
 AGAIN_AFTER_S = 1.0  # below the time-out of the consensus, so that a loss is mended before it is suspected
 AGAIN_AFTER_MAX_S = 32.0  # doubled each time: what waits because all are overloaded must not load them more
 OWN_PENDING_MAX = 50_000
-HAND_ON_AFTER_S = 0.5
-HAND_ON_A_TICK_MAX = 256  # the oldest; under overload everything waits, and all members hold all of it
 
 
 class Gossip:
-    """`broadcast(frame)` and `send(member, frame)` belong to the mesh; `get(hash)` gives the bytes of what the pool
-    holds, `waits(hash)` says whether it is in no proposal yet.
-    """
+    """`broadcast(frame)` and `send(member, frame)` belong to the mesh, `get(hash)` gives what the pool holds."""
 
     def __init__(
         self,
@@ -33,15 +27,12 @@ class Gossip:
         broadcast: Callable[[bytes], None],
         send: Callable[[int, bytes], object],
         get: Callable[[bytes], bytes | None],
-        waits: Callable[[bytes], bool],
     ) -> None:
         self._broadcast = broadcast
         self._send = send
         self._get = get
-        self._waits = waits
         self._fresh: list[bytes] = []
         self._own: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # hash -> (sent when, pause until again)
-        self._heard: OrderedDict[bytes, float] = OrderedDict()  # from peers: hash -> since when
         self._timer: asyncio.TimerHandle | None = None
         self._last = float("-inf")
 
@@ -60,24 +51,15 @@ class Gossip:
         """Spread these too, once: they came from a peer, and a client of this node has asked for them since."""
         self.spread([(each, raw) for each, raw in waiting if each not in self._own])
 
-    def heard(self, hashes: Sequence[bytes]) -> None:
-        """These came from a peer, and are in the pool."""
-        now = asyncio.get_running_loop().time()
-        for each in hashes:
-            self._heard.setdefault(each, now)
-        while len(self._heard) > OWN_PENDING_MAX:
-            self._heard.popitem(last=False)
-
     def on_connected(self, member: int) -> None:
         """A peer is back: it gets what still waits here."""
         raws = [raw for raw in (self._get(each) for each in self._own) if raw is not None]
         for part in split_gossip(raws):
             self._send(member, peer_frame(Transactions(part)))
 
-    def tick(self, primary: int | None) -> None:
-        """Called once a second: forget what is done, send again what waits long. `primary`: None if this node is."""
+    def tick(self) -> None:
+        """Called once a second: forget what is done, send again what waits long."""
         now = asyncio.get_running_loop().time()
-        self._hand_on(now, primary)
         again: list[bytes] = []
         for transaction_hash, (since, pause_s) in list(self._own.items()):
             raw = self._get(transaction_hash)
@@ -88,21 +70,6 @@ class Gossip:
                 again.append(raw)
         for part in split_gossip(again):
             self._broadcast(peer_frame(Transactions(part)))
-
-    def _hand_on(self, now: float, primary: int | None) -> None:
-        """The oldest that came from peers and still wait go to the primary, each once."""
-        late: list[bytes] = []
-        while self._heard and len(late) < HAND_ON_A_TICK_MAX:
-            transaction_hash, since = next(iter(self._heard.items()))
-            if now - since <= HAND_ON_AFTER_S:
-                break
-            del self._heard[transaction_hash]
-            raw = self._get(transaction_hash) if self._waits(transaction_hash) else None
-            if raw is not None:
-                late.append(raw)
-        if primary is not None:
-            for part in split_gossip(late):
-                self._send(primary, peer_frame(Transactions(part)))
 
     def close(self) -> None:
         """Send what lingers, and stop."""

@@ -24,6 +24,7 @@ from ledger.crypto import SigningKey, verify
 from ledger.errors import DataLost, DiskFull, GenesisError, InvalidProof, StorageError
 from ledger.journal import Journal
 from ledger.store import BlockStore
+from ledger.transactions import identify
 from ledger.types import Batch, BlockRecord, Genesis, Seal
 from network.api import NodeStatus, PeerStatus
 from network.bodies import BodyKeeper
@@ -33,6 +34,7 @@ from network.driver import Driver, batches_in, split_journal
 from network.evidence import EvidenceBook
 from network.executor_link import ExecutorLink
 from network.gossip import Gossip
+from network.hand_on import HandOn
 from network.intake import Intake
 from network.ipc import Server
 from network.links import PeerMesh
@@ -120,6 +122,7 @@ class ValidatorNode:
         self._spawn(self._driver.run(), "driver")
         self._spawn(self._pipeline.run(), "pipeline")
         self._spawn(self._tick(), "tick")
+        self._spawn(self._hand_on_late(), "hand-on")
         log.info(
             "validator %s (member %d of %d) on chain %s at height %d",
             self.genesis.validators.members[self.member].name,
@@ -200,7 +203,13 @@ class ValidatorNode:
             broadcast=self._mesh.broadcast_bulk,
             send=self._mesh.send_bulk,
             get=self._mempool.get,
+        )
+        self._hand_on = HandOn(
+            send=self._mesh.send_bulk,
+            get=self._mempool.get,
             waits=self._mempool.waits,
+            handed=self._overlooked.handed,
+            timeout_s=parameters.request_timeout_ms / 1000,
         )
         self._bodies = BodyKeeper(
             mempool=self._mempool,
@@ -414,7 +423,9 @@ class ValidatorNode:
     def _on_executed(self, record: BlockRecord, left: Collection[bytes]) -> None:
         header = record.block.header
         self._unsealed[header.height] = record
-        self._mempool.remove(each for each in record.block.batch.hashes if each not in left)
+        done = [each for each in record.block.batch.hashes if each not in left]
+        if self._mempool.remove(done) < len(done):  # one body may wait here under another of its signatures
+            self._mempool.remove_ids(identify(raw)[0] for raw in record.bodies)
         self._overlooked.arrived(left)
         self._driver.post(events.Executed(header.height, header.hash, now_ms()))
         self._tell_waiting()
@@ -489,10 +500,10 @@ class ValidatorNode:
         hashes = [transaction_hash for transaction_hash, _ in news]
         if own:
             self._gossip.spread(news)
+            self._overlooked.arrived(hashes)
         else:
-            self._gossip.heard(hashes)
+            self._hand_on.heard(hashes)
         self._bodies.on_added(hashes)
-        self._overlooked.arrived(hashes)
         self._tell_waiting()
         self._proposer.poke()
 
@@ -503,17 +514,23 @@ class ValidatorNode:
             self._told_waiting = waiting
             self._driver.post(events.RequestsWaiting(waiting, now_ms()))
 
-    # ── once a second ─────────────────────────────────────────────────────────────────────────────
+    # ── now and then ─────────────────────────────────────────────────────────────────────────────
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self._mempool.drop_expired(self._store.height + 1)
-            primary = self._driver.replica.primary
-            self._gossip.tick(None if primary == self.member else primary)
+            self._gossip.tick()
             self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
             self._proposer.poke()
             self._tell_silence()
+
+    async def _hand_on_late(self) -> None:
+        while True:
+            await asyncio.sleep(self._hand_on.every_s)
+            replica = self._driver.replica
+            known = not replica.changing_view and replica.primary != self.member
+            self._hand_on.tick((replica.view, replica.primary) if known else None)
 
     def _tell_silence(self) -> None:
         """Why this validator does not vote, for its operator, whenever that changed."""

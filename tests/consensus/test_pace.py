@@ -119,6 +119,31 @@ def test_what_came_late_in_a_turn_is_given_its_time():
     assert deliver(found, 8, first=11) == [False] * 7 + [True]
 
 
+def test_a_holder_answers_for_what_it_was_handed_from_then_on_and_in_that_turn():
+    found = Overlooked(window=2)
+    deliver(found, 3)
+    found.handed([name("a")], (0, 0))
+    assert deliver(found, 8, first=4) == [False] * 7 + [True]
+    assert deliver(found, 9, first=12, proposer=1) == [False] * 9  # the next one was handed nothing
+    found.handed([name("a")], (0, 1))
+    assert deliver(found, 8, first=21, proposer=1) == [False] * 7 + [True]
+
+
+def test_what_is_handed_over_before_the_first_batch_of_a_turn_counts_from_there():
+    found = Overlooked(window=2)
+    deliver(found, 5)
+    found.handed([name("a")], (0, 1))
+    assert deliver(found, 3, first=6) == [False] * 3  # what the last holder still had under way
+    assert deliver(found, 8, first=9, proposer=1) == [False] * 7 + [True]
+
+
+def test_a_request_that_was_handed_over_and_taken_or_gone_is_nobodys_fault():
+    found = Overlooked(window=2)
+    found.handed([name("a"), name("b")], (0, 0))
+    assert deliver(found, 4) + deliver(found, 1, first=5, names=("a",)) == [False] * 5
+    assert deliver(found, 9, first=6, waits=lambda _: False) == [False] * 9
+
+
 # ── the replica ───────────────────────────────────────────────────────────────────────────────────
 
 

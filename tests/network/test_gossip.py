@@ -13,11 +13,9 @@ from network.wire import (
 )
 
 
-def gossip(waits=lambda _: True):
+def gossip():
     pool, frames, sent = {}, [], []
-    made = Gossip(
-        broadcast=frames.append, send=lambda member, frame: sent.append((member, frame)), get=pool.get, waits=waits
-    )
+    made = Gossip(broadcast=frames.append, send=lambda member, frame: sent.append((member, frame)), get=pool.get)
     return pool, made, frames, sent
 
 
@@ -51,10 +49,10 @@ async def test_what_waits_for_long_is_sent_again_and_what_is_done_is_forgotten(m
     pool[b"1"] = b"one"
     made.spread([(b"1", b"one"), (b"2", b"two")])
     await until(lambda: frames)
-    made.tick(None)
+    made.tick()
     assert read_peer_frame(frames[-1]) == Transactions((b"one",))
     del pool[b"1"]
-    made.tick(None)
+    made.tick()
     assert len(frames) == 2
     assert not made._own
 
@@ -75,10 +73,10 @@ async def test_what_waits_on_is_sent_again_ever_more_rarely():
     for _ in range(8):
         pauses.append(made._own[b"1"][1])
         made._own[b"1"] = (-100.0, pauses[-1])
-        made.tick(None)
+        made.tick()
     assert len(frames) == 1 + 8
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0]
-    made.tick(None)
+    made.tick()
     assert len(frames) == 1 + 8
 
 
@@ -100,35 +98,3 @@ async def test_a_peers_transaction_that_a_client_asks_for_here_is_spread_once():
     made.adopt([(b"1", b"one")])
     await until(lambda: frames)
     assert [read_peer_frame(frame) for frame in frames] == [Transactions((b"one",))]
-
-
-async def test_what_came_from_a_peer_and_waits_for_long_is_handed_to_the_primary_once(monkeypatch):
-    monkeypatch.setattr("network.gossip.HAND_ON_AFTER_S", 0.0)
-    pool, made, frames, sent = gossip(waits=lambda each: each != b"3")
-    pool |= {b"1": b"one", b"3": b"in a proposal"}
-    made.heard([b"1", b"2", b"3"])  # the second is in a block by now
-    made.tick(2)
-    made.tick(2)
-    assert [(member, read_peer_frame(frame)) for member, frame in sent] == [(2, Transactions((b"one",)))]
-    assert frames == []
-
-
-async def test_what_just_came_is_not_handed_on_and_the_primary_hands_nothing_to_itself(monkeypatch):
-    pool, made, _, sent = gossip()
-    pool[b"1"] = b"one"
-    made.heard([b"1"])
-    made.tick(2)
-    monkeypatch.setattr("network.gossip.HAND_ON_AFTER_S", 0.0)
-    made.tick(None)
-    assert sent == []
-
-
-async def test_under_overload_only_the_oldest_are_handed_on(monkeypatch):
-    monkeypatch.setattr("network.gossip.HAND_ON_AFTER_S", 0.0)
-    monkeypatch.setattr("network.gossip.HAND_ON_A_TICK_MAX", 2)
-    pool, made, _, sent = gossip()
-    for each in (b"1", b"2", b"3"):
-        pool[each] = each
-        made.heard([each])
-    made.tick(1)
-    assert [read_peer_frame(frame).raws for _, frame in sent] == [(b"1", b"2")]

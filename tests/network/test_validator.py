@@ -5,17 +5,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from consensus import actions
+from consensus import actions, events
 from consensus.messages import PREPARE, Envelope, Vote
+from consensus.overlooked import Overlooked
+from ledger.blocks import genesis_record, next_header
 from ledger.crypto import SigningKey, signing_message
 from ledger.errors import StorageError
-from ledger.types import Genesis, Parameters, Validator, ValidatorSet
+from ledger.transactions import identify, read_transaction, sign_transaction
+from ledger.types import Batch, Block, BlockRecord, Call, Genesis, Parameters, Validator, ValidatorSet
 from network.evidence import EvidenceBook
+from network.mempool import Mempool
 from network.paths import NodePaths
 from network.pipeline import Diverged
 from network.validator import ValidatorNode
 
 MEMBERS = ValidatorSet((Validator("v0", SigningKey.from_seed(bytes(32)).public_key, 1, b"cert"),))
+KEY = SigningKey.from_seed(b"c" * 32)
 GENESIS = Genesis(1, "test", 1000, Parameters(), MEMBERS, ())
 
 
@@ -75,6 +80,61 @@ async def test_evidence_that_does_not_hold_is_a_defect_that_stops_nothing(node, 
     node.perform(actions.Evidence("prepare", 0, b"first", b"second"))
     assert "evidence against member 0 does not hold: this is a defect" in caplog.text
     assert not node.halted
+
+
+# ── what was executed waits no more ───────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def pooled(node):
+    """A node with a pool, and one body under two signatures of its sender (which may choose its nonces as it likes)."""
+    node._mempool, node._overlooked, node._driver = Mempool(), Overlooked(8), Told()
+    first = sign_transaction(KEY, GENESIS.chain_id, [Call("token", "mint", b"\x90")], 100_000, 100, bytes(16))
+    return node, first, first[:-64] + bytes(64)
+
+
+class Told:
+    def __init__(self):
+        self.events = []
+
+    def post(self, event):
+        self.events.append(event)
+
+
+def put(node, raw):
+    transaction_id, transaction_hash = identify(raw)
+    assert node._mempool.add(raw, read_transaction(raw), transaction_id, transaction_hash) == "accepted"
+    return transaction_hash
+
+
+def execute(node, *raws):
+    batch = Batch(0, 1, 0, 0, 2000, tuple(identify(raw)[1] for raw in raws), 1)
+    parent = genesis_record(GENESIS, bytes(32)).block.header
+    roots = dict.fromkeys(("transactions_root", "receipts_root", "state_root"), bytes(32))
+    sets = dict.fromkeys(("validators_hash", "next_validators_hash"), MEMBERS.hash)
+    header = next_header(parent, batch, executed=batch.hashes, gas_used=1, **roots, **sets)
+    node._mempool.mark_in_flight(1, batch.hashes)
+    node._on_executed(BlockRecord(Block(header, batch, batch.hashes), raws, (), None), ())
+
+
+def test_a_body_that_ran_under_another_signature_waits_no_more(pooled):
+    node, first, second = pooled
+    put(node, first)
+    node._tell_waiting()
+    execute(node, second)
+    assert len(node._mempool) == 0
+    assert [event.waiting for event in node._driver.events if isinstance(event, events.RequestsWaiting)] == [
+        True,
+        False,
+    ]
+
+
+def test_what_did_not_run_waits_on(pooled):
+    node, first, second = pooled
+    other = put(node, sign_transaction(KEY, GENESIS.chain_id, [Call("token", "mint", b"\x90")], 1, 100, bytes(16)))
+    put(node, first)
+    execute(node, second)
+    assert node._mempool.waits(other)
 
 
 def signed_prepare(node, digest):
