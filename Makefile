@@ -45,7 +45,7 @@ lock: ## Renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	    --group build pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-	    --group build --group dev pyproject.toml -o requirements-dev.lock
+	    --group build --group dev --extra export pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove the environment, caches and what the demo, the benchmark and chaos left
 	rm -rf $(VENV) .demo .bench .chaos bench.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from network.cli import contracts, evidence, keys, nodes, reading, receipts, setup, simulate
+from network.cli import contracts, evidence, export, keys, nodes, reading, receipts, replay, setup, simulate
 from network.cli.console import examples
 
 app = typer.Typer(
@@ -35,7 +35,9 @@ app.command(rich_help_panel=LOOK, epilog=reading.STATUS_EXAMPLES)(reading.status
 app.command(rich_help_panel=LOOK, epilog=reading.BLOCK_EXAMPLES)(reading.block)
 app.command(rich_help_panel=LOOK, epilog=reading.TX_EXAMPLES)(reading.tx)
 app.command(rich_help_panel=LOOK, epilog=receipts.VERIFY_EXAMPLES)(receipts.verify)
+app.command(rich_help_panel=LOOK, epilog=replay.REPLAY_EXAMPLES)(replay.replay)
 app.command(rich_help_panel=LOOK, epilog=evidence.EVIDENCE_EXAMPLES)(evidence.evidence)
+app.command(rich_help_panel=LOOK, epilog=export.EXPORT_EXAMPLES)(export.export)
 app.command(rich_help_panel=LOOK, epilog=simulate.SIMULATE_EXAMPLES)(simulate.simulate)
 
 
