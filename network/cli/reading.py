@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,12 +136,11 @@ def tx(
 
 def _receipt_text(client: Client, transaction_id: str, *, checked: bool) -> str:
     """The one-file receipt: proven where there is a genesis, else as the node gives it."""
-    from ledger.proofs import TransactionProof
+    from ledger.proof_file import as_text
 
     if checked:
         return client.proof(transaction_id).to_json()
-    found = client.get(f"/v1/transactions/{transaction_id}/receipt")
-    return TransactionProof.from_json(json.dumps(found)).to_json()
+    return as_text(client.get(f"/v1/transactions/{transaction_id}/receipt"))
 
 
 def _show_transaction(found: dict[str, Any]) -> None:

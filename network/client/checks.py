@@ -8,23 +8,24 @@ from typing import Any
 from contracts.keys import BadKey, state_key
 from ledger import blocks, codec, seals
 from ledger.errors import LedgerError
-from ledger.proofs import TransactionProof, verify_transaction_proof
+from ledger.proofs import VerifiedProof, verify_proof
 from ledger.state_proof import check_state_proof
 from ledger.types import BlockRecord, Genesis
 from network.client.errors import ProofInvalid
 from network.client.messages import StateValue
 
 
-def checked_proof(text: bytes, transaction_id: bytes, genesis: Genesis) -> TransactionProof:
+def checked_proof(text: bytes, transaction_id: bytes, genesis: Genesis) -> VerifiedProof:
     """A receipt file, verified, and about this transaction. Raises `ProofInvalid`."""
     try:
-        proof = TransactionProof.from_json(text)
-        found = verify_transaction_proof(proof, genesis)
+        found = verify_proof(text, genesis)
     except LedgerError as error:
         raise ProofInvalid(f"the proof of {transaction_id.hex()} does not hold: {error}") from None
+    if found.transaction is None or found.receipt is None:
+        raise ProofInvalid(f"the proof of {transaction_id.hex()} is one of kind {found.kind!r}")
     if found.receipt.transaction_id != transaction_id:
         raise ProofInvalid(f"the proof is of {found.receipt.transaction_id.hex()}, asked was {transaction_id.hex()}")
-    return proof
+    return found
 
 
 def checked_block(data: bytes, name: str, genesis: Genesis | None) -> BlockRecord:

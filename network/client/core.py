@@ -18,7 +18,7 @@ import msgspec
 
 from ledger import codec
 from ledger.crypto import SigningKey
-from ledger.proofs import TransactionProof
+from ledger.proofs import VerifiedProof
 from ledger.transactions import identify, sign_transaction
 from ledger.types import BlockRecord, Call, Genesis
 from network import present
@@ -267,7 +267,7 @@ class Core:
 
     # ── proofs ────────────────────────────────────────────────────────────────────────────────────
 
-    def proof(self, transaction_id: bytes | str, min_height: int = 0) -> Flow[TransactionProof]:
+    def proof(self, transaction_id: bytes | str, min_height: int = 0) -> Flow[VerifiedProof]:
         """The verified one-file receipt of a sealed transaction. A node that lies is passed over for the next."""
         genesis = self._need_genesis("check a proof")
         name = as_bytes(transaction_id)
@@ -289,14 +289,14 @@ class Core:
             proof = yield from self.proof(name, outcome.height)
         except (Unavailable, Rejected) as error:
             raise Undecided(name, raw, f"a node says it is sealed, but no proof could be had: {error}") from error
-        receipt = present.receipt(proof.receipt)
+        assert proof.receipt is not None
         shown = {
             "id": outcome.transaction_id.hex(),
             "state": "sealed",
-            "height": proof.header.height,
-            "index": proof.index,
-            "block_hash": proof.header.hash.hex(),
-            "receipt": receipt,
+            "height": proof.height,
+            "index": proof.receipt.index,
+            "block_hash": proof.header_hash.hex(),
+            "receipt": present.receipt(proof.receipt.encode()),
         }
         found = read_outcome(shown)
         return Outcome(**{name: getattr(found, name) for name in Outcome.__slots__ if name != "proven"}, proven=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ledger.crypto import SigningKey
-from ledger.proofs import TransactionProof
+from ledger.proofs import VerifiedProof
 from ledger.types import BlockRecord, Genesis
 from network.client import web
 from network.client.core import GAS_LIMIT, CallLike, Core, Flow
@@ -122,7 +122,7 @@ class Client:
         """A transaction as a node knows it (unproven)."""
         return self._run(self._core.transaction(transaction_id))
 
-    def proof(self, transaction_id: bytes | str) -> TransactionProof:
+    def proof(self, transaction_id: bytes | str) -> VerifiedProof:
         """The verified one-file receipt."""
         return self._run(self._core.proof(transaction_id))
 

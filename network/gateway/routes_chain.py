@@ -198,7 +198,7 @@ async def _sealed(services: Services, found: TransactionRecord, *, with_proof: b
 def make_proof_json(record: BlockRecord, index: int) -> bytes:
     """The one-file receipt: transaction, receipt, both paths, header and seal."""
     try:
-        return prove_transaction(record, index).to_json().encode()
+        return prove_transaction(record, index).encode()
     except LedgerError as error:
         raise Problem("busy", f"the proof cannot be made yet: {error}") from error
 

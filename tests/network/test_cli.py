@@ -354,7 +354,7 @@ def sealed(tmp_path: Path) -> Sealed:
     }
     seal = assemble_seal(0, 1, header.hash, votes)
     record = BlockRecord(Block(header, batch, (transaction_hash,)), (raw,), (receipt,), seal)
-    text = prove_transaction(record, 0).to_json()
+    text = prove_transaction(record, 0)
     (tmp_path / "receipt.json").write_text(text)
     (tmp_path / "a.txt").write_bytes(FILE)
     save_genesis(genesis, tmp_path / "genesis.json")
@@ -397,7 +397,8 @@ def test_a_receipt_with_changed_white_space_is_invalid_and_says_so(
     sealed.receipt.write_text(sealed.text + "\n")
     result = quorate("verify", sealed.receipt)
     assert result.code == 1
-    assert result.out.startswith(f"invalid, because the white space of the file was changed at byte {len(sealed.text)}")
+    assert result.out.startswith("invalid, because the file's form (its white space, ")
+    assert f" was changed at byte {len(sealed.text)}: get the file again" in result.out
 
 
 def test_another_file_is_not_what_the_receipt_names(quorate: Callable[..., Result], sealed: Sealed) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ledger import codec
-from ledger.proofs import TransactionProof, prove_transaction, verify_transaction_proof
+from ledger.proofs import prove_transaction, verify_proof
 from ledger.state import State
 from ledger.transactions import identify, read_transaction
 from network.client import (
@@ -118,7 +118,7 @@ async def test_the_blocking_client_is_the_same(url, node):
             assert client.block(1)["header"]["height"] == 1
             assert [block["height"] for block in client.blocks()] == [1, 0]
             assert client.transaction(outcome.transaction_id)["state"] == "sealed"
-            assert client.proof(outcome.transaction_id).index == 0
+            assert client.proof(outcome.transaction_id).receipt.index == 0
             assert client.submit_many([node.sign("bb")], wait=True)[0].ok
             assert client.get("/v1/validators")["total_power"] == 4
             assert [event.kind for event in zip_two(client.events(start=1))] == ["contract", "block"]
@@ -325,7 +325,7 @@ async def test_events_come_in_order_and_resume_over_a_broken_connection(node, se
 async def test_a_proof_is_one_that_verifies_offline(client, node):
     outcome = await client.call("registry", "register", "aa")
     proof = await client.proof(outcome.transaction_id)
-    found = verify_transaction_proof(TransactionProof.from_json(proof.to_json()), node.genesis)
+    found = verify_proof(proof.to_json(), node.genesis)
     assert found.signers == ("alpha", "bravo", "delta")
     assert found.height == 1
 
@@ -333,7 +333,7 @@ async def test_a_proof_is_one_that_verifies_offline(client, node):
 async def test_a_node_that_lies_about_a_receipt_is_passed_over(node):
     raw = node.sign("aa")
     node.pending[identify(raw)[0]] = raw
-    text = prove_transaction(node.seal(), 0).to_json()
+    text = prove_transaction(node.seal(), 0)
     lie = text.replace('"outcome": "ok"', '"outcome": "no"')
 
     def answer(request):
@@ -341,13 +341,13 @@ async def test_a_node_that_lies_about_a_receipt_is_passed_over(node):
 
     async with fake_client(node, answer) as client:
         for _ in range(2):
-            assert (await client.proof(identify(raw)[0])).header.height == 1
+            assert (await client.proof(identify(raw)[0])).height == 1
 
 
 async def test_only_lying_nodes_are_an_error(node):
     first, second = node.sign("aa"), node.sign("bb")
     node.pending = {identify(raw)[0]: raw for raw in (first, second)}
-    text = prove_transaction(node.seal(), 0).to_json()
+    text = prove_transaction(node.seal(), 0)
 
     async with fake_client(node, lambda request: httpx.Response(200, content=text)) as client:
         with pytest.raises(ProofInvalid, match="asked was"):

@@ -9,7 +9,8 @@ import pytest
 
 from ledger import codec
 from ledger.genesis import from_json as read_genesis
-from ledger.proofs import TransactionProof, verify_transaction_proof
+from ledger.proof_file import as_text
+from ledger.proofs import verify_proof
 from ledger.types import BlockRecord
 from network.gateway import GatewaySettings
 from network.gateway.state_keys import key_kinds
@@ -113,8 +114,8 @@ async def test_a_sealed_transaction_with_receipt_and_proof(gateway, node):
     assert found["state"] == "sealed"
     assert found["receipt"] == sent["receipt"]
     assert found["transaction"]["sender"] == node.alice.public_key.hex()
-    proof = TransactionProof.from_json(json.dumps(found["proof"]))
-    assert verify_transaction_proof(proof, node.genesis).height == 1
+    proof = as_text(found["proof"])
+    assert verify_proof(proof, node.genesis).height == 1
     assert "proof" not in (await gateway.get(f"/v1/transactions/{sent['id']}?proof=false")).json()
 
 
@@ -122,7 +123,7 @@ async def test_the_receipt_file_verifies_offline(gateway, node):
     (sent,) = await submitted(gateway, node, "aa")
     answer = await gateway.get(f"/v1/transactions/{sent['id']}/receipt")
     assert answer.headers["content-disposition"] == f'attachment; filename="receipt-{sent["id"][:16]}.json"'
-    found = verify_transaction_proof(TransactionProof.from_json(answer.content), node.genesis)
+    found = verify_proof(answer.content, node.genesis)
     assert found.receipt.transaction_id.hex() == sent["id"]
 
 
