@@ -19,6 +19,7 @@ from consensus.messages import (
     STATUS,
     SUSPECT,
     VIEW_CHANGE,
+    Body,
     NewView,
     Status,
     Suspect,
@@ -105,6 +106,7 @@ class Conduct:
         self._failed_views = 0
         self._batches: dict[bytes, Batch] = {}
         self._votes: dict[tuple[str, int, int], bytes] = {}
+        self._shown: dict[tuple[str, int, int], bytes] = {}  # its own votes that came back in this life
         self._entered_view = 0
         self._anchor = 0
         self._sealed_height = 0
@@ -114,18 +116,32 @@ class Conduct:
     def begin(self, tip_height: int, journal: Sequence[bytes]) -> None:
         """A process starts with what its disk holds."""
         self._failed_views = 0
+        self._shown = {}
         records = [read_record(data) for data in journal]
         self._anchor = max((record.height for record in records if isinstance(record, Anchor)), default=0)
         # what was asked for and did not reach the disk before the crash was never said, and never happened
         self._entered_view = max((record.view for record in records if isinstance(record, Entered)), default=0)
         self._sealed_height = self._delivered_height = tip_height
 
+    def hear(self, data: bytes) -> None:
+        """A vote of its own that comes back binds it, even if its journal is an older copy (P6.6)."""
+        if not self._was_restored or not data.startswith(VOTES):
+            return
+        try:
+            envelope, body = open_envelope(data)
+        except MessageRefused:
+            return  # a liar's
+        if body.sender == self._member and self._certifier.signed(
+            envelope.kind, body.sender, envelope.body, envelope.signature
+        ):
+            self._shown.setdefault(_place(envelope.kind, body), envelope.body)
+
     def on_sent(self, data: bytes) -> None:
         """A message left. Never two different ones for one place (P6.2): not even if the journal was lost (P6.5)."""
         if self._was_restored or not data.startswith(VOTES):
             return  # who got an older journal back finds that out only if somebody holds what it forgot
         envelope, body = open_envelope(data)
-        place = (envelope.kind, getattr(body, "view", 0), getattr(body, "height", 0))
+        place = _place(envelope.kind, body)
         if body.sender == self._member and self._votes.setdefault(place, envelope.body) != envelope.body:
             raise Violation(f"member {self._member} signed two of {place}")
 
@@ -151,6 +167,8 @@ class Conduct:
                     self._judge_message(data)
                 case Broadcast(data) | Send(_, data) if data.startswith(JUDGED_MESSAGES):
                     self._judge_message(data)
+                case Broadcast(data) if self._was_restored and data.startswith(VOTES):
+                    self._judge_shown(data)
                 case Deliver(height, batch, _):
                     self._judge_batch(batch)
                     self._failed_views, self._delivered_height = 0, height
@@ -255,6 +273,13 @@ class Conduct:
             for certificate in body.final:
                 self._require("hands over", self._certifier.committed(certificate))
 
+    def _judge_shown(self, data: bytes) -> None:
+        """Never another vote for the place of one that it was shown."""
+        envelope, body = open_envelope(data)
+        place = _place(envelope.kind, body)
+        if body.sender == self._member and self._shown.get(place, envelope.body) != envelope.body:
+            raise Violation(f"member {self._member} signs {place} although it was shown another of its own")
+
     def _judge_batch(self, batch: Batch) -> None:
         """A batch is a proper one (P3.2), from its view's primary as far as that is plain (P3.10)."""
         count, starter = len(batch.hashes), batch.view % len(self._certifier.powers)
@@ -287,3 +312,7 @@ class Conduct:
     def _require(self, did: str, wrong: str) -> None:
         if wrong:
             raise Violation(f"member {self._member} {did} what does not hold: {wrong}")
+
+
+def _place(kind: str, body: Body) -> tuple[str, int, int]:
+    return (kind, getattr(body, "view", 0), getattr(body, "height", 0))

@@ -17,6 +17,7 @@ from consensus.core import Core
 from consensus.errors import ConsensusError
 from consensus.events import Event, Received, Start, TimerFired
 from consensus.replica import Replica
+from consensus.simulation.accuser import Accuser
 from consensus.simulation.attention import Attention
 from consensus.simulation.bounds import deep_excess, excess
 from consensus.simulation.byzantine import Tamper
@@ -60,8 +61,11 @@ class Node:
             keeps_promises=keeps_promises,
             was_restored=member in cluster.plan.restored,
         )
+        self.accuser = Accuser(member, cluster.parameters.window, cluster.certifier)
         self.chores = Chores(self)
         self.base_skew_ms = dict(cluster.plan.skewed).get(member, 0)
+        plan = cluster.plan
+        self._hears_liars = bool(plan.byzantine or plan.twins or plan.forgetful or plan.restored)
         self._clock_stays = all(each.kind != "clock" for each in cluster.plan.disturbances)
         self.diverges_from = dict(cluster.plan.diverges).get(member, HEIGHT_MAX)
         self.stopped = False  # it halted once: for good, whatever happens to its process
@@ -105,6 +109,7 @@ class Node:
         tip = self._tip()
         self.order = OrderChecker(tip.height)
         self.conduct.begin(tip.height, self.disk.journal)
+        self.accuser.begin()
         self.chores.start()
         self.cluster.note(self, "starts")
         try:
@@ -230,6 +235,10 @@ class Node:
     def _hear(self, data: bytes) -> None:
         if self.tamper:
             self.tamper.hear(data)
+        if self.honest and self.replica is not None:
+            self.conduct.hear(data)
+            if self._hears_liars:
+                self.accuser.hear(data, self.replica)
         self.step(Received(data, self.clock_ms))
 
     # ── the driver ────────────────────────────────────────────────────────────────────────────────
@@ -247,6 +256,8 @@ class Node:
             told = traceback.format_exc(limit=-4)
             raise Violation(f"member {self.member}: {type(error).__name__} left step: {error}\n{told}") from error
         self._judge_memory(replica._core)  # noqa: SLF001 - a judge may look
+        if self.honest:
+            self.accuser.judge(actions)
         if not actions:
             return
         if self.honest:

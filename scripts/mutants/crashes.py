@@ -206,4 +206,11 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        "restored-journal-trusted",
+        E,
+        "a restored backup",
+        "a journal that is missing what comes back to its member is taken for whole",
+        (Edit("consensus.amnesia:on_own", "if verdict == KNOWN or", "if verdict in (KNOWN, LOST) or"),),
+    ),
 )

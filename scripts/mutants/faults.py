@@ -15,6 +15,9 @@ SMALL = 4  # members: such a run is quick
 
 FAULTS: dict[str, tuple[str, ...]] = {
     "weak-quorum-prepares": ("conspire", "equivocate"),
+    "second-vote-unreported": ("equivocate",),
+    "second-proposal-unreported": ("equivocate",),
+    "second-checkpoint-unreported": ("two_headers",),
     "member-index-off-by-one": ("mutate",),
     "prepare-signature-unchecked": ("impersonate",),
     "commit-signature-unchecked": ("impersonate",),
@@ -91,6 +94,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "lost-journal-trusted": ("forgetful",),
     "doubt-ends-at-once": ("forgetful",),
     "doubt-ends-too-early": ("forgetful",),
+    "restored-journal-trusted": ("restored",),
 }
 
 

@@ -65,6 +65,45 @@ MUTANTS = (
         (Edit("consensus.slot:Votes.digest_with", "if behind >= power:", "if self.voted_power >= power:"),),
     ),
     Mutant(
+        "second-vote-unreported",
+        A,
+        "a backup equivocates votes",
+        "a second, different vote of one member is dropped, and the evidence with it",
+        (
+            Edit(
+                "consensus.ordering:report_double_vote",
+                "    core.evidence(vote.sender, Envelope(envelope.kind, first.encode(), held[1]), envelope)\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "second-proposal-unreported",
+        A,
+        "an equivocating primary",
+        "a second, different proposal of one member is dropped, and the evidence with it",
+        (
+            Edit(
+                "consensus.ordering:_is_known",
+                "        core.evidence(vote.sender, open_envelope(held.envelope)[0], envelope)\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "second-checkpoint-unreported",
+        A,
+        "a backup equivocates votes",
+        "a second, different CHECKPOINT of one member is dropped, and the evidence with it",
+        (
+            Edit(
+                "consensus.sealing:_report_double_vote",
+                "    core.evidence(checkpoint.sender, Envelope(CHECKPOINT, first.encode(), held[1]), envelope)\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
         "member-index-off-by-one",
         A,
         "a vote from a non-member",
