@@ -7,11 +7,13 @@ as plain Python under pytest (these classes), on a chain on a laptop (`contracts
 
 from __future__ import annotations
 
+from contracts.address import Address
 from contracts.decimal import Decimal
 from contracts.language import Problem, SourceRefused, check, compile_source
 from contracts.native import Contract, Error, Event, List, Map, Value, Var, call, init, require, sha256, view
 
 __all__ = [
+    "Address",
     "Contract",
     "Decimal",
     "Error",

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast, dataclass_transform, get_args, get_origin, overload
 
+from contracts.address import Address
 from contracts.decimal import Decimal, plain
 from contracts.language import limits
 from contracts.language import value_types as types
@@ -73,6 +74,7 @@ _SCALARS: Final[dict[Any, types.Type]] = {
     bool: types.BOOL,
     int: types.INT,
     str: types.STR,
+    Address: types.ADDRESS,
     bytes: types.BYTES,
     Decimal: types.DECIMAL,
     None: types.NONE,

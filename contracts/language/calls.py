@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from contracts import codes
+from contracts.address import Address
 from contracts.decimal import Decimal, plain
 from contracts.language import decimals, gas, limits, state, values
 from contracts.language.iterables import DICT_VIEWS, VIEWS, iterable
 from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, call_method, largest, smallest
 from contracts.language.rules import expression
 from contracts.language.unit import (
+    API_NAMES,
     HOST,
     METER,
     RESULT,
@@ -93,10 +95,11 @@ def _positional(body: Body, node: ast.Call, name: str, least: int, most: int) ->
 
 def _plain_function(body: Body, node: ast.Call, name: str) -> Code:
     body.pay(gas.SHA256 if name == "sha256" else gas.METHOD_CALL)
-    if name in ("sha256", "Decimal"):
+    if name in API_NAMES:
         body.unit.needs_import(node, name)
-    if name == "Decimal" and len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and not node.keywords:
-        return _literal_decimal(body, node.args[0])
+    made = _LITERALS.get(name)
+    if made is not None and len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and not node.keywords:
+        return _literal(body, node.args[0], name, *made)
     if name == "len" and len(node.args) == 1:
         stored = state.variable_of(body, node.args[0])
         if stored is not None:
@@ -105,13 +108,19 @@ def _plain_function(body: Body, node: ast.Call, name: str) -> Code:
     return _apply(function, _positional(body, node, name, least, most))
 
 
-def _literal_decimal(body: Body, node: ast.Constant) -> Code:
-    """A Decimal that is written out is made when the contract is checked."""
-    body.pay(gas.LOAD + gas.DECIMAL_TEXT)
+_LITERALS: Final[dict[str, tuple[Callable[[Any], Any], int]]] = {
+    "Address": (Address, gas.ADDRESS),
+    "Decimal": (Decimal, gas.DECIMAL_TEXT),
+}
+
+
+def _literal(body: Body, node: ast.Constant, name: str, make: Callable[[Any], Any], price: int) -> Code:
+    """A Decimal or an Address that is written out is made when the contract is checked."""
+    body.pay(gas.LOAD + price)
     try:
-        return constant(Decimal(node.value))  # type: ignore[arg-type]  # what is none is told apart there
+        return constant(make(node.value))
     except (TypeError, ValueError, ArithmeticError) as error:
-        body.problem(node, "constant", f"this is no Decimal: {error}")
+        body.problem(node, "constant", f"this is no {name}: {error}")
         return constant(None)
 
 

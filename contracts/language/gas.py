@@ -31,6 +31,7 @@ EMIT: Final = 300  # one event, besides its fields and what the runtime charges
 CONTRACT_CALL: Final = 1000  # besides what happens inside
 SHA256: Final = 150  # besides the bytes
 POW_MODULO: Final = 60  # for each bit of the exponent
+ADDRESS: Final = 60  # an Address looked at: an argument, a key, a value that leaves
 DECIMAL: Final = 80  # an operation on a Decimal, besides
 DECIMAL_TEXT: Final = 200  # a Decimal read from its text, or written as one
 DECIMAL_SORTED_WEIGHT: Final = 200  # bytes that a Decimal counts for where values are sorted

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from contracts import codes
+from contracts.address import is_address, why_not
 from contracts.decimal import Decimal
 from contracts.language import decimals, gas, limits
 from contracts.language.interface import Failure, Meter
@@ -603,6 +604,14 @@ def _sha256(meter: Meter, data: Any) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def _address(meter: Meter, text: Any) -> str:
+    want(str, text, "the argument of Address")
+    meter.charge(gas.ADDRESS)
+    if not is_address(text):
+        fail(codes.BAD_VALUE, why_not(text))
+    return str(text)
+
+
 def from_hex(meter: Meter, text: Any) -> bytes:
     """bytes.fromhex(text)."""
     room_for_text(meter, len(want(str, text, "the argument of fromhex")) // 2, len(text), bytes)
@@ -658,6 +667,7 @@ FUNCTIONS: Final[dict[str, tuple[int, int, Method]]] = {
     "ord": (1, 1, _ord),
     "chr": (1, 1, _chr),
     "sha256": (1, 1, _sha256),
+    "Address": (1, 1, _address),
     "Decimal": (1, 1, decimals.read),
 }
 CLASS_FUNCTIONS: Final[dict[tuple[str, str], tuple[int, int, Method]]] = {

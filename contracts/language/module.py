@@ -173,7 +173,7 @@ def _key_types(unit: Unit, node: ast.expr) -> tuple[tuple[types.Type, ...], bool
     parts = kind.items if isinstance(kind, types.TupleOf) and kind.rest is None else (kind,)
     nested = isinstance(kind, types.TupleOf)
     if any(part not in types.KEY_TYPES for part in parts) or not 1 <= len(parts) <= 4 or (nested and len(parts) < 2):
-        unit.problem(node, "annotation", "a key is str, int, bytes or bool, or a tuple of two to four of them")
+        unit.problem(node, "annotation", "a key is str, Address, int, bytes or bool, or a tuple of two to four of them")
         return (types.STR,), False
     return parts, nested
 
@@ -298,13 +298,13 @@ def annotation(unit: Unit, node: ast.expr, depth: int = 0) -> types.Type:
 
 
 def _no_type(unit: Unit, node: ast.expr, what: str) -> types.Type:
-    known = "None, bool, int, str, bytes, Decimal, Value, list[T], dict[str, T], tuple[A, B], tuple[T, ...], A | B"
+    known = f"{', '.join(types.SCALARS)}, list[T], dict[str, T], tuple[A, B], tuple[T, ...], A | B"
     unit.problem(node, "annotation", f"{what}; types are {known}")
     return types.ANY
 
 
 def _named_type(unit: Unit, node: ast.Name) -> types.Type:
-    if node.id in ("Value", "Decimal"):
+    if node.id in ("Value", "Decimal", "Address"):
         unit.needs_import(node, node.id)
     found = types.SCALARS.get(node.id)
     if found is not None:

@@ -26,7 +26,7 @@ from ledger import hashing
 CACHED_PROGRAMS_MAX = 256
 _CONSTANT_GAS = 10_000  # for one constant's expression
 _CONSTANT_NODES = (ast.Constant, ast.Name, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop, ast.Load)
-_CONSTANT_MAKERS = ("Decimal",)
+_CONSTANT_MAKERS = ("Address", "Decimal")
 
 _cache: OrderedDict[bytes, CompiledContract] = OrderedDict()
 
@@ -123,7 +123,7 @@ def _compile_constant(unit: Unit, node: ast.Assign | ast.AnnAssign) -> None:
 def _constant_value(unit: Unit, node: ast.expr) -> Value:
     for inner in ast.walk(node):
         if not isinstance(inner, _CONSTANT_NODES) and not _makes_a_constant(inner):
-            message = "a constant is made of literals, operators, tuples, Decimal(...) and other constants"
+            message = "a constant is made of literals, operators, tuples, Decimal(...), Address(...) and constants"
             unit.problem(node, "not_allowed", message)
             return None
     before = len(unit.problems)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from contracts import codes
+from contracts.address import is_address, why_not
 from contracts.language import gas, limits
 from contracts.language.interface import Host, Key, Meter
 from contracts.language.rules import expression
 from contracts.language.unit import HOST, METER, Body, Code, Env, StateVariable, constant
-from contracts.language.value_types import STR, Misfit, Scalar, Type, has_decimal, has_tuple
+from contracts.language.value_types import ADDRESS, STR, Misfit, Scalar, Type, has_decimal, has_tuple
 from contracts.language.values import decode, encode, fail, index, shown, type_name, want
 
 LENGTH: Final[Key] = ()  # where a List keeps its length
@@ -56,7 +57,7 @@ def storer(variable: StateVariable) -> Callable[[Meter, Any], bytes]:
             fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
         return encode(meter, value)
 
-    scalar = kind.kind if isinstance(kind, Scalar) else None
+    scalar = kind.kind if isinstance(kind, Scalar) and kind is not ADDRESS else None
     return store if scalar is None else store_scalar
 
 
@@ -64,13 +65,18 @@ def _part(kind: Type, value: Any, what: str) -> Any:
     assert isinstance(kind, Scalar)
     if type(value) is not kind.kind:
         fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
+    if kind is ADDRESS:
+        if not is_address(value):
+            fail(codes.BAD_TYPE, f"{what} is none: {why_not(value)}")
+        return value
     if (kind.kind is str or kind.kind is bytes) and len(value) > limits.KEY_CHARACTERS_MAX:
         fail(codes.SIZE_LIMIT, f"{what} of {len(value)}, at most {limits.KEY_CHARACTERS_MAX} are allowed")
     return value
 
 
-def key_maker(variable: StateVariable) -> Callable[[Any], Key]:
-    """What turns a written key into the key tuple of the host."""
+def key_maker(body: Body, variable: StateVariable) -> Callable[[Any], Key]:
+    """What turns a written key into the key tuple of the host; the Addresses in it are paid for with the statement."""
+    body.pay(gas.ADDRESS * variable.keys.count(ADDRESS))
     what = f"a key of {variable.name}"
     kinds = variable.keys
 
@@ -106,7 +112,7 @@ def get_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Code:
         return constant(None)
     body.pay(gas.STATE_READ)
     written = expression(body, node.slice)
-    read = _reader(variable)
+    read = _reader(body, variable)
     return lambda env: read(env[METER], env[HOST], written(env))
 
 
@@ -120,11 +126,11 @@ def _subscriptable(body: Body, node: ast.Subscript, variable: StateVariable) -> 
     return True
 
 
-def _reader(variable: StateVariable) -> Callable[[Meter, Host, Any], Any]:
+def _reader(body: Body, variable: StateVariable) -> Callable[[Meter, Host, Any], Any]:
     name, value_of = variable.name, loader(variable)
     if variable.kind == "List":
         return lambda meter, host, place: _list_item(meter, host, variable, value_of, place)
-    key_of = key_maker(variable)
+    key_of = key_maker(body, variable)
 
     def read(meter: Meter, host: Host, written: Any) -> Any:
         data = host.get(name, key_of(written))
@@ -135,13 +141,13 @@ def _reader(variable: StateVariable) -> Callable[[Meter, Host, Any], Any]:
     return read
 
 
-def _writer(variable: StateVariable) -> Callable[[Meter, Host, Any, Any], None]:
+def _writer(body: Body, variable: StateVariable) -> Callable[[Meter, Host, Any, Any], None]:
     name, bytes_of = variable.name, storer(variable)
     if variable.kind == "List":
         return lambda meter, host, place, value: host.put(
             name, (_place(meter, host, variable, place),), bytes_of(meter, value)
         )
-    key_of = key_maker(variable)
+    key_of = key_maker(body, variable)
     return lambda meter, host, written, value: host.put(name, key_of(written), bytes_of(meter, value))
 
 
@@ -151,7 +157,7 @@ def set_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Callab
         return lambda _env, _value: None
     body.pay(gas.STATE_WRITE)
     written = expression(body, node.slice)
-    write = _writer(variable)
+    write = _writer(body, variable)
     return lambda env, value: write(env[METER], env[HOST], written(env), value)
 
 
@@ -163,7 +169,7 @@ def update_item(
         return constant(None)
     body.pay(gas.STATE_READ + gas.STATE_WRITE)
     written = expression(body, node.slice)
-    read, write = _reader(variable), _writer(variable)
+    read, write = _reader(body, variable), _writer(body, variable)
 
     def update(env: Env) -> None:
         meter, host, key = env[METER], env[HOST], written(env)
@@ -182,7 +188,7 @@ def delete_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Cod
         return constant(None)
     body.pay(gas.STATE_READ + gas.STATE_WRITE)
     written = expression(body, node.slice)
-    name, key_of = variable.name, key_maker(variable)
+    name, key_of = variable.name, key_maker(body, variable)
 
     def delete(env: Env) -> None:
         key = written(env)
@@ -200,7 +206,7 @@ def contains(body: Body, node: ast.expr, variable: StateVariable, item: Code) ->
         body.problem(node, "type", f"`in` asks a Map, and {variable.name} is a {variable.kind}")
         return constant(None)
     body.pay(gas.STATE_READ)
-    name, key_of = variable.name, key_maker(variable)
+    name, key_of = variable.name, key_maker(body, variable)
     return lambda env: env[HOST].get(name, key_of(item(env))) is not None
 
 
@@ -343,7 +349,7 @@ def _map_get(body: Body, node: ast.Call, variable: StateVariable, name: str) -> 
     args = _arguments(body, node, name, 1, 2)
     if args is None:
         return constant(None)
-    value_of, key_of, where = loader(variable), key_maker(variable), variable.name
+    value_of, key_of, where = loader(variable), key_maker(body, variable), variable.name
     written, default = args[0], args[1] if len(args) == 2 else constant(None)
 
     def get(env: Env) -> Any:
@@ -360,7 +366,7 @@ def _map_pop(body: Body, node: ast.Call, variable: StateVariable, name: str) -> 
     args = _arguments(body, node, name, 1, 2)
     if args is None:
         return constant(None)
-    value_of, key_of, where = loader(variable), key_maker(variable), variable.name
+    value_of, key_of, where = loader(variable), key_maker(body, variable), variable.name
     written, default = args[0], args[1] if len(args) == 2 else None
 
     def pop(env: Env) -> Any:
@@ -390,7 +396,7 @@ def _map_scan(body: Body, node: ast.Call, variable: StateVariable, name: str) ->
         body.problem(node, "arity", f"{variable.name} has plain keys: prefix= is for keys that are tuples")
     limit, nothing = args[0], constant(None)
     after, prefix = options.get("after", nothing), options.get("prefix", nothing)
-    value_of, key_of, where, plain = loader(variable), key_maker(variable), variable.name, not variable.nested
+    value_of, key_of, where, plain = loader(variable), key_maker(body, variable), variable.name, not variable.nested
 
     def scan(env: Env) -> list[Any]:
         meter = env[METER]

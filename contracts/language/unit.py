@@ -37,6 +37,7 @@ UNSET: Final = Unset()
 
 API_NAMES: Final = frozenset(
     {
+        "Address",
         "Contract",
         "Decimal",
         "Error",

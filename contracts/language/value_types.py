@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.address import is_address, why_not
 from contracts.decimal import Decimal
 from contracts.language import gas, limits
 from contracts.language.interface import Meter
@@ -53,6 +54,19 @@ class Scalar(Type):
         if self._largest is not None and (abs(value) if self.kind is int else len(value)) > self._largest:
             unit = {int: "256 bits", str: f"{self._largest} characters", bytes: f"{self._largest} bytes"}[self.kind]
             raise Misfit(f"must lie within {unit}")
+        return value
+
+
+class AddressType(Scalar):
+    """Address: a str in the form of one."""
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:  # noqa: ARG002 -- as in `Type`
+        """The str as it is."""
+        if type(value) is not str:
+            raise self.refuse(value)
+        meter.charge(gas.ADDRESS)
+        if not is_address(value):
+            raise Misfit(f"is none: {why_not(value)}")
         return value
 
 
@@ -201,7 +215,7 @@ def has_decimal(kind: Type) -> bool:
 
 def has_text(kind: Type) -> bool:
     """Whether a value of this type may have a str in it."""
-    return _has(kind, lambda one: one is STR or one is ANY)
+    return _has(kind, lambda one: one in (STR, ADDRESS, ANY))
 
 
 def may_hold_decimal(kind: Type) -> bool:
@@ -227,18 +241,11 @@ NONE = Scalar(type(None), "None")
 BOOL = Scalar(bool, "bool")
 INT = Scalar(int, "int")
 STR = Scalar(str, "str")
+ADDRESS = AddressType(str, "Address")
 BYTES = Scalar(bytes, "bytes")
 DECIMAL = DecimalType()
 ANY = AnyValue()
 
-SCALARS: dict[str, Type] = {
-    "None": NONE,
-    "bool": BOOL,
-    "int": INT,
-    "str": STR,
-    "bytes": BYTES,
-    "Decimal": DECIMAL,
-    "Value": ANY,
-}
-KEY_TYPES = (BOOL, INT, STR, BYTES)
+SCALARS: dict[str, Type] = {kind.text: kind for kind in (NONE, BOOL, INT, STR, ADDRESS, BYTES, DECIMAL, ANY)}
+KEY_TYPES = (BOOL, INT, STR, ADDRESS, BYTES)
 _BY_KIND: dict[type, Type] = {int: INT, str: STR, bytes: BYTES}
