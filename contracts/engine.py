@@ -51,15 +51,23 @@ class HeightUnavailable(ValueError):
 class Engine:
     """Contracts over one authenticated state. One caller at a time.
 
-    `compile_source` is the language's, unless a test brings its own programs.
+    `compile_source` is the language's, unless a test brings its own programs. `watch` gives what is to run in place
+    of each program (it is handed its source, too): a trace's matter, and no node has one.
     """
 
     def __init__(
-        self, state: StateStore, genesis: Genesis, compile_source: Callable[[str], Program] | None = None
+        self,
+        state: StateStore,
+        genesis: Genesis,
+        compile_source: Callable[[str], Program] | None = None,
+        watch: Callable[[Program, str], Program] | None = None,
     ) -> None:
         self._state = state
         self._genesis = genesis
-        self._catalogue = Catalogue(SystemProgram(genesis.parameters), compile_source or _language)
+        compiled, system = compile_source or _language, SystemProgram(genesis.parameters)
+        self._catalogue = Catalogue(system, compiled)
+        if watch is not None:
+            self._catalogue = Catalogue(watch(system, ""), lambda source: watch(compiled(source), source))
         self._newest = CachedReader(state)
         self._sealed_height = 0
         self._forget_from = _ID

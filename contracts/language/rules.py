@@ -133,4 +133,6 @@ def statement(body: Body, node: ast.stmt) -> tuple[Code, int]:
         return constant(None), 0
     build = rule.build
     with body.deeper():
-        return body.costed(lambda: build(body, node))
+        code, cost = body.costed(lambda: build(body, node))
+    watch = body.unit.watch
+    return (code if watch is None else watch(body, node, code)), cost

@@ -5,10 +5,12 @@ One height after the other, from genesis or from where an earlier audit stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from contracts.catalogue import NodeFault
 from contracts.engine import Engine, HeightUnavailable
+from contracts.language import Program
 from ledger.blocks import genesis_header, next_header, next_time_ms
 from ledger.errors import InvalidProof
 from ledger.state import State
@@ -25,10 +27,10 @@ class Expected(NamedTuple):
 
 
 class Replay:
-    """An engine that is fed stored blocks."""
+    """An engine that is fed stored blocks. `watch` is a trace's, as for the engine."""
 
-    def __init__(self, state: State, genesis: Genesis) -> None:
-        self._engine = Engine(state, genesis)
+    def __init__(self, state: State, genesis: Genesis, watch: Callable[[Program, str], Program] | None = None) -> None:
+        self._engine = Engine(state, genesis, watch=watch)
         self._genesis = genesis
         self._genesis_root = self._engine.initialise()
 

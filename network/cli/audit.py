@@ -29,7 +29,7 @@ def audit_directory(data: Path, genesis: Path | None, jobs: int, resume_file: Pa
     progress = Progress()
     bar = _Bar(progress.show)
     try:
-        trusted = load_genesis(genesis or _genesis_in(data))
+        trusted = load_genesis(genesis or genesis_in(data))
         audit = Audit(data, trusted, jobs=jobs or os.cpu_count() or 1, resume_file=resume_file, show=bar.show)
         verdict = audit.run()
     except (Unfit, DatabaseInUse, GenesisError, UserError) as error:
@@ -49,7 +49,8 @@ def audit_directory(data: Path, genesis: Path | None, jobs: int, resume_file: Pa
     raise typer.Exit(0 if verdict.finding is None else 1)
 
 
-def _genesis_in(data: Path) -> Path:
+def genesis_in(data: Path) -> Path:
+    """The genesis file of a data directory. Raises `UserError`."""
     if not data.is_dir():
         raise UserError(f"{short(data)} is no directory: give the data directory of a node, the one with blocks/")
     path = data / "genesis.json"

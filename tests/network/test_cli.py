@@ -73,9 +73,9 @@ def test_version(quorate: Callable[..., Result]) -> None:
 
 
 def test_a_mistyped_command_is_met_with_the_nearest_one(quorate: Callable[..., Result]) -> None:
-    result = quorate("deplay")
+    result = quorate("deploi")
     assert result.code == 2
-    assert "No such command 'deplay'. Did you mean 'deploy'?" in result.err
+    assert "No such command 'deploi'. Did you mean 'deploy'?" in result.err
 
 
 def test_help_needs_none_of_the_heavy_parts() -> None:
