@@ -426,7 +426,7 @@ def test_verify_needs_a_genesis_and_says_so(quorate: Callable[..., Result], seal
         1,
         (
             "quorate: no genesis to check against: give --genesis FILE, "
-            f"or put it beside the receipt as {sealed.directory}/genesis.json\n"
+            f"or put it beside the file as {sealed.directory}/genesis.json\n"
         ),
     )
 
