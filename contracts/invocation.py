@@ -6,12 +6,12 @@ drops them otherwise. Rights of senders are the engine's and the system contract
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from contracts import codes, costs
-from contracts.catalogue import SYSTEM, Catalogue, Loaded
+from contracts.catalogue import SYSTEM, Loaded, Read
 from contracts.frame import Frame
 from contracts.language.interface import Context, Failure, Meter
 from contracts.receipts import encode_value
@@ -26,6 +26,18 @@ class Setting(msgspec.Struct, frozen=True, gc=False):
     height: int
     time_ms: int
     transaction_id: str
+
+
+class Contracts(Protocol):
+    """Where called contracts come from: a `Catalogue`, or objects of a test."""
+
+    def find(self, name: str, read: Read, /) -> Loaded | None:
+        """The contract of this name, None where there is none."""
+        ...
+
+    def compile(self, source: str, /) -> Loaded:
+        """The program of a source. Raises `SourceRefused`."""
+        ...
 
 
 class Invocation:
@@ -47,7 +59,7 @@ class Invocation:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        catalogue: Contracts,
         reader: Reader,
         below: tuple[WriteSet, ...],
         setting: Setting,

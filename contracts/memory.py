@@ -76,6 +76,18 @@ class MemoryState:
             insort(self._keys, key)
         self._versions.setdefault(key, []).append((height, value))
 
+    def copy(self) -> MemoryState:
+        """Another state with all of this one's heights, which goes its own way from here."""
+        made = MemoryState()
+        made._versions = {key: list(versions) for key, versions in self._versions.items()}
+        made._keys, made._side, made._roots = list(self._keys), dict(self._side), list(self._roots)
+        return made
+
+    def changes(self, height: int) -> dict[bytes, bytes | None]:
+        """What was written at a height, by key; None for what was deleted."""
+        found = {key: dict(versions) for key, versions in self._versions.items()}
+        return {key: versions[height] for key, versions in found.items() if height in versions}
+
     def prove(self, _key: bytes, _height: int | None = None) -> bytes:
         """No proof: a laptop convinces nobody."""
         return b""

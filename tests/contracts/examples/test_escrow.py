@@ -19,7 +19,7 @@ def pair():
     token.ctx.sender = "payer"
     token.create("Acme", "ACM", 100)
     token.approve("escrow", 60)
-    escrow.ctx.others["token"] = token
+    escrow.ctx.connect("token", token)
     escrow.ctx.sender, escrow.ctx.time = "payer", 1_000
     return token, escrow
 

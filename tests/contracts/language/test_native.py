@@ -131,7 +131,7 @@ def test_an_example_is_accepted_and_runs_in_both_worlds(name):
     program = compile_source(path.read_text())
     native = getattr(module, program.name)()
     for method in program.methods:
-        assert getattr(native, method.name).contract_kind == method.kind
+        assert getattr(native, method.name).entry.kind == method.kind
 
 
 def test_a_token_moves_alike_in_both_worlds(contract):
