@@ -35,7 +35,18 @@ class HeldViewChange(msgspec.Struct, frozen=True):
 class Peer:
     """What one member last reported of itself, and what it was sent since this replica's last STATUS tick."""
 
-    __slots__ = ("answered", "asked", "corrected", "envelope", "number", "questions", "sealed_height", "status", "view")
+    __slots__ = (
+        "answered",
+        "asked",
+        "corrected",
+        "costly",
+        "envelope",
+        "number",
+        "questions",
+        "sealed_height",
+        "status",
+        "view",
+    )
 
     def __init__(self) -> None:
         self.view = 0
@@ -51,6 +62,7 @@ class Peer:
         self.asked = False  # what it holds of this member
         self.corrected = False  # it counts its STATUSes from a clock that was set back
         self.questions = 0  # how often it asked anew
+        self.costly = 0  # how many of its VIEW-CHANGEs and bad NEW-VIEWs were checked, signature by signature
 
 
 class Core:
@@ -90,6 +102,7 @@ class Core:
         self.new_view: Envelope | None = None  # what proves `entered_view`; view 0 needs no proof
         self.fresh_from = 1  # the first height whose batch the NEW-VIEW of `entered_view` left open
         self.view_changes: dict[int, HeldViewChange] = {}
+        self.sound_new_view = b""  # the last one whose signatures were checked, to the last
         self.suspects: dict[int, Suspect] = {}
         self.failed_views = 0  # left since the last height that came to a commit
         self.unrest = True

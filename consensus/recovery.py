@@ -95,6 +95,7 @@ Record = (
     Anchor | BatchHeld | Voted | Certified | CommitHeld | CheckpointSigned | Left | Entered | Halted | Doubted | Resumed
 )
 Place = tuple[str, int, bytes]
+_DOUBTED: Place = ("doubted", -1, b"")
 _ANY_RECORD: Any = Record
 
 
@@ -126,8 +127,10 @@ def _place(record: Record) -> Place:
             return ("entered", -1, b"")
         case Halted():
             return ("halted", -1, b"")
-        case Doubted() | Resumed():
-            return ("past", -1, b"")  # the later one counts
+        case Doubted():
+            return _DOUBTED
+        case Resumed():
+            return ("resumed", -1, b"")
     return ("anchor", -1, b"")
 
 
@@ -147,6 +150,8 @@ class Journal:
             self._base = max(self._base, record.height)
         elif isinstance(record, CheckpointSigned):
             self._reach = max(self._reach, record.checkpoint.height)
+        elif isinstance(record, Resumed):
+            self._held.pop(_DOUBTED, None)  # over; a later one stands behind this, which it does not undo (P6.6)
         place = _place(record)
         if self._held.get(place) == record:
             return False

@@ -5,7 +5,8 @@ Reads what each height prepared; `view_change` says what follows from it. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from consensus.actions import ViewChanged
 from consensus.core import BUFFERED_WINDOWS, Core, HeldViewChange
@@ -36,6 +37,8 @@ from consensus.view_change import (
 )
 from ledger.types import Batch
 
+COSTLY_A_TICK_MAX = 4  # of one member; a correct one sends its latest VIEW-CHANGE again with the next tick
+
 # ── what arrives ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -59,10 +62,13 @@ def on_view_change(core: Core, envelope: Envelope, body: ViewChange) -> None:
     held = core.view_changes.get(body.sender)
     if held and held.body.view >= body.view:
         _report_double_view_change(core, held, envelope, body)
+    _require_patience(core, body.sender)
     core.require_signature(envelope, body.sender)
     digests = [certificate.digest for certificate in body.prepared]
     require_batches(digests, [certificate.height for certificate in body.prepared], envelope.batches)
-    require_view_change(core.committee, core.window, body)
+    with _judging(core, body.sender):
+        require_view_change(core.committee, core.window, body)
+    core.peers[body.sender].costly += 1
     core.view_changes[body.sender] = HeldViewChange(body, envelope)
     core.unrest = True
     _note_seal_of(core, body)
@@ -75,16 +81,39 @@ def on_new_view(core: Core, envelope: Envelope, body: NewView) -> None:
         raise MessageRefused("not_the_primary")
     if not core.safety.may_enter(body.view):
         _report_double_new_view(core, envelope, body)
+    _require_patience(core, body.sender)
     core.require_signature(envelope, body.sender)
-    view_changes = open_view_changes(core.committee, body)
-    for signed, view_change in zip(body.view_changes, view_changes, strict=True):
-        _require_checked(core, signed, view_change)
+    with _judging(core, body.sender):
+        view_changes = open_view_changes(core.committee, body)
+        if envelope.body != core.sound_new_view:
+            for signed, view_change in zip(body.view_changes, view_changes, strict=True):
+                _require_checked(core, signed, view_change)
+            core.sound_new_view = envelope.body
     _report_contradictions(core, view_changes)
     choice = choose(view_changes)
     _require_chosen_batches(choice, envelope.batches)
     for view_change in view_changes:
         _note_seal_of(core, view_change)
     enter(core, envelope, body.view, choice)
+
+
+def _require_patience(core: Core, sender: int) -> None:
+    """Raise `MessageRefused` where this sender has used up its checks of many signatures until the next tick (P2.6)."""
+    if core.peers[sender].costly >= COSTLY_A_TICK_MAX:
+        raise MessageRefused("too_many")
+
+
+@contextmanager
+def _judging(core: Core, sender: int) -> Iterator[None]:
+    """Check many signatures. The sender signed what they are in, so if it does not hold, that is its own fault.
+
+    Not so for what is not signed, the batches: anybody could hand on a correct member's message with others.
+    """
+    try:
+        yield
+    except MessageRefused:
+        core.peers[sender].costly += 1
+        raise
 
 
 def _require_checked(core: Core, signed: SignedViewChange, view_change: ViewChange) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from network.inbox import Inbox
 log = logging.getLogger("quorate.driver")
 
 EVENTS_A_TURN_MAX = 256
+TURN_S_MAX = 0.02  # then links, pings and clients get their turn, however costly the messages are
 JOURNAL_REWRITE_BYTES = 32 << 20
 TOKEN_BITS = 62  # of the random number that each start puts to the others
 BODIES_PENDING_BYTES_MAX = 4 << 20  # bodies are written with the next record, or when so many wait for one
@@ -133,11 +135,14 @@ class Driver:
 
     async def _turn(self) -> None:
         todo: list[actions.Action] = []
+        until = time.monotonic() + TURN_S_MAX
         for _ in range(EVENTS_A_TURN_MAX):
             event = self._next()
             if event is None:
                 break
             todo += self._step(event)
+            if time.monotonic() > until:
+                break
         if self._events or self._inbox:
             self._wake.set()
         records = [REPLICA_RECORD + action.record for action in todo if isinstance(action, actions.Persist)]

@@ -244,6 +244,8 @@ def test_a_second_loss_is_waited_out_like_the_first(bench):
     out = bench.hear(replica, bench.prepare(2, bench.batch(6, names=("x",))))
     assert replica.silent
     bench.answer(replica, bench.asked(out), height=4)
+    rewritten, _ = bench.started(journal=replica.journal_snapshot(), tip=bench.tip(4))
+    assert (rewritten.silent, rewritten._core.resumed_height) == (True, 4)  # the first is not forgotten over the second
     out = bench.follow(replica, range(5, 9))
     assert bench.durable(out, Resumed) == [Resumed(0, 8)]
     again, _ = bench.started(journal=replica.journal_snapshot(), tip=bench.tip(8))

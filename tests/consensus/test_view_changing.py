@@ -146,6 +146,24 @@ def test_a_recorded_view_change_does_not_work_twice(bench):
     assert replica.refused == {"stale": 2}
 
 
+def test_a_member_that_shows_false_certificates_over_and_over_is_not_listened_to_until_the_next_tick(bench):
+    replica, batch = bench.replica(1), bench.batch()
+    false = bench.view_change(3, 1, prepared=[(bench.certificate(batch, members=(0, 2)), batch)])
+    bench.hear(replica, *[false] * 10, bench.view_change(3, 1))
+    assert replica.refused == {"invalid_certificate": 4, "too_many": 7}
+    bench.hear(replica, bench.view_change(2, 1))  # others are
+    assert list(replica._core.view_changes) == [2]
+    replica.step(TimerFired("status", NOW))
+    bench.hear(replica, bench.view_change(3, 1))
+    assert replica.view == 1
+
+
+def test_nor_one_that_leaves_for_ever_later_views(bench):
+    replica = bench.replica(1)
+    bench.hear(replica, *[bench.view_change(3, view) for view in range(1, 10)])
+    assert (replica._core.view_changes[3].body.view, replica.refused) == (4, {"too_many": 5})
+
+
 # ── entering ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -204,6 +222,26 @@ def test_a_certificate_cannot_be_left_out(bench):
     bench.hear(replica, bench.new_view(view_changes, batches=[]))
     assert replica.refused == {"wrong_batches": 1}
     assert replica.view == 0
+
+
+def test_whoever_hands_a_new_view_on_with_other_batches_does_not_use_up_its_senders_checks(bench):
+    replica, batch = bench.replica(2), bench.batch()
+    view_changes = quorum(bench, of_3={"prepared": [(bench.certificate(batch), batch)]})
+    bench.hear(replica, *[bench.new_view(view_changes, batches=[])] * 10)
+    bench.hear(replica, bench.new_view(view_changes, batches=[batch]))
+    assert replica.refused == {"wrong_batches": 10}
+    assert replica.view == 1
+
+
+def test_a_primary_whose_new_views_do_not_hold_is_not_listened_to_until_the_next_tick(bench):
+    replica = bench.replica(2)
+    good = quorum(bench)
+    bad = bench.new_view([*good[:2], msgspec.structs.replace(good[2], signature=bytes(64))])
+    bench.hear(replica, *[bad] * 6, bench.new_view(good))
+    assert replica.refused == {"bad_signature": 4, "too_many": 3}
+    replica.step(TimerFired("status", NOW))
+    bench.hear(replica, bench.new_view(good))
+    assert replica.view == 1
 
 
 def test_nor_replaced_nor_can_a_batch_be_added(bench):

@@ -375,6 +375,7 @@ def test_28_a_bad_new_view_is_refused(lone):
         "malformed": [forge.new_view([*good[:2], msgspec.structs.replace(good[2], body=b"\xc0")])],
     }
     for reason, envelopes in bad.items():
+        lone.tick(2)  # or the fifth in a row would not be looked at
         lone.hear(2, *envelopes)
         assert lone.replicas[2].refused.pop(reason) == len(envelopes)
         assert (lone.replicas[2].view, lone.replicas[2].changing_view) == (0, False)
