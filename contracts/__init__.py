@@ -7,10 +7,17 @@ as plain Python under pytest (these classes), on a chain on a laptop (`contracts
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from contracts.address import Address
 from contracts.decimal import Decimal
 from contracts.language import Problem, SourceRefused, check, compile_source
 from contracts.native import Contract, Error, Event, List, Map, Value, Var, call, init, require, sha256, view
+
+if TYPE_CHECKING:
+    from typing import Protocol as Interface  # to a type checker the methods of an interface need no code
+else:
+    from contracts.native import Interface
 
 __all__ = [
     "Address",
@@ -18,6 +25,7 @@ __all__ = [
     "Decimal",
     "Error",
     "Event",
+    "Interface",
     "List",
     "Map",
     "Problem",

@@ -109,9 +109,16 @@ class Frame:
 
     def call(self, contract: str, method: str, args: list[Any]) -> Any:
         """Call another contract. Arguments and result cross as bytes, so that nothing is shared."""
+        return self._cross(contract, method, args, self.read_only)
+
+    def ask(self, contract: str, method: str, args: list[Any]) -> Any:
+        """As `call`, of a view: what runs there can write nothing."""
+        return self._cross(contract, method, args, True)
+
+    def _cross(self, contract: str, method: str, args: list[Any], read_only: bool) -> Any:
         data = encode_value(args)
         self._meter.charge(costs.CALL_BYTE * len(data))
-        result = encode_value(self._invocation.call_from(self, contract, method, codec.decode(data)))
+        result = encode_value(self._invocation.call_from(self, contract, method, codec.decode(data), read_only))
         self._meter.charge(costs.CALL_BYTE * len(result))
         return codec.decode(result)
 

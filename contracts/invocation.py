@@ -96,13 +96,13 @@ class Invocation:
         self._keep_bytes(len(result))
         return result
 
-    def call_from(self, caller: Frame, contract: str, method: str, args: list[Any]) -> Any:
+    def call_from(self, caller: Frame, contract: str, method: str, args: list[Any], read_only: bool) -> Any:
         """A call from one contract to another, whose `sender` is then the calling contract's name."""
         self.meter.charge(costs.CALL)
         if type(contract) is not str or type(method) is not str:
             raise Failure(codes.BAD_TYPE, "a contract and a method are named by str")
         loaded = self._find(contract, caller.read)
-        viewing = self._require_method(contract, loaded, method, caller.read_only)
+        viewing = self._require_method(contract, loaded, method, read_only)
         sender = caller.context.contract
         return self._run(loaded, sender, contract, method, args, caller.layers, caller.depth + 1, viewing)
 
@@ -161,7 +161,8 @@ class Invocation:
         if found.kind == "view":
             return True
         if read_only:
-            raise Failure(codes.NOT_PERMITTED, f"a view cannot run {_shown(contract)}.{method}, which may write")
+            message = f"{_shown(contract)}.{method} may write, and only a view can run here"
+            raise Failure(codes.NOT_PERMITTED, message)
         return False
 
     def _run(

@@ -290,6 +290,10 @@ class WatchedHost:
         """Call another contract, whose program tells of itself."""
         return self._host.call(contract, method, args)
 
+    def ask(self, contract: str, method: str, args: list[Value]) -> Value:
+        """Ask a view of another contract, whose program tells of itself."""
+        return self._host.ask(contract, method, args)
+
     def compile(self, source: str) -> Loaded:
         """For the system contract."""
         return cast(SystemHost, self._host).compile(source)

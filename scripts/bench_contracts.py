@@ -55,6 +55,9 @@ class DictHost:
     def call(self, *_: object) -> None:
         """Nothing else is called."""
 
+    def ask(self, *_: object) -> None:
+        """Nothing else is asked."""
+
 
 def token_source() -> str:
     """The token example."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 from contracts import codes
 from contracts.address import Address
 from contracts.decimal import Decimal, plain
-from contracts.language import decimals, gas, limits, state, values
+from contracts.language import decimals, gas, limits, peers, state, values
+from contracts.language.arguments import bound
 from contracts.language.iterables import DICT_VIEWS, VIEWS, iterable
 from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, call_method, largest, smallest
 from contracts.language.rules import expression
@@ -278,6 +279,8 @@ def _call_attribute(body: Body, node: ast.Call, function: ast.Attribute) -> Code
     if stored is not None:
         return state.call(body, node, stored, name)
     if isinstance(owner, ast.Name) and (owner.id, name) in CLASS_FUNCTIONS:
+    if peers.is_peer(body, owner):
+        return peers.call(body, node, owner, name)
         body.pay(gas.METHOD_CALL)
         least, most, apply = CLASS_FUNCTIONS[owner.id, name]
         return _apply(apply, _positional(body, node, f"{owner.id}.{name}", least, most))
@@ -311,6 +314,9 @@ def _call_self(body: Body, node: ast.Call, name: str) -> Code:
     if name == "call":
         return _call_contract(body, node)
     own = body.unit.methods.get(name)
+    if name == "at" and "Interface" in body.unit.imported:
+        body.problem(node, "not_allowed", f"{peers.USAGE}; what self.at() gives is no value")
+        return constant(None)
     if own is None:
         body.problem(node, "unknown_name", f"the contract has no method {name!r}")
         return constant(None)
@@ -331,8 +337,7 @@ def _call_contract(body: Body, node: ast.Call) -> Code:
         name, entry = want(str, contract(env), "the contract"), want(str, method(env), "the method")
         values_given = want(list, arguments(env), "the arguments")
         for text in (name, entry):
-            if len(text) > limits.NAME_CHARACTERS_MAX:
-                fail(codes.BAD_VALUE, f"a name of {len(text)} characters")
+            peers.hold_name(text)
         if measure(env[METER], values_given):
             values_given = plain(values_given)
         result = env[HOST].call(name, entry, values_given)
@@ -397,7 +402,7 @@ def _call_own(body: Body, node: ast.Call, own: Function) -> Code:
     body.pay(gas.FUNCTION_CALL + gas.ITEM_MADE * len(own.parameters))
     body.called(node, own.name)
     with body.deeper(_FRAMES_OF_CALL):
-        args = _own_arguments(body, node, own)
+        args = bound(body, node, own, own.name)
     if args is None:
         return constant(None)
     arguments = args
@@ -415,27 +420,3 @@ def run(function: Function, env: Env) -> Any:
         env.extend([UNSET] * missing)
     function.body(env)
     return env[RESULT]
-
-
-def _own_arguments(body: Body, node: ast.Call, own: Function) -> list[Code] | None:
-    names = [parameter.name for parameter in own.parameters]
-    if len(node.args) > len(names):
-        body.problem(node, "arity", f"{own.name}() takes {len(names)} arguments, not {len(node.args)}")
-        return None
-    given = dict(zip(names, [expression(body, argument) for argument in node.args], strict=False))
-    for keyword in node.keywords:
-        name = str(keyword.arg)
-        if name not in names or name in given:
-            what = "twice" if name in given else "which it does not have"
-            body.problem(keyword, "arity", f"{own.name}() is given {name!r} {what}")
-            return None
-        given[name] = expression(body, keyword.value)
-    if list(given) != [name for name in names if name in given]:
-        body.problem(node, "arity", f"the keywords of {own.name}() stand in the order of its parameters")
-    for parameter in own.parameters:
-        if parameter.name not in given:
-            if parameter.required:
-                body.problem(node, "arity", f"{own.name}() needs the argument {parameter.name!r}")
-                return None
-            given[parameter.name] = constant(parameter.default)
-    return [given[name] for name in names]

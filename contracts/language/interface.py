@@ -184,6 +184,10 @@ class Method:
     kind: str
     parameters: tuple[tuple[str, str], ...]
     returns: str
+    def ask(self, contract: str, method: str, args: list[Value]) -> Value:
+        """As `call`, of a view only: what runs there can write nothing."""
+        ...
+
     doc: str
     line: int
 

@@ -26,6 +26,7 @@ FUNCTIONS_MAX: Final = 256  # methods and functions of a file
 PARAMETERS_MAX: Final = 32  # of one function; fields of one event
 STATE_VARIABLES_MAX: Final = 64  # of a contract
 EVENTS_MAX: Final = 64  # of a file
+INTERFACES_MAX: Final = 32  # of a file
 LOCALS_MAX: Final = 128  # in one function, comprehension variables included
 FRAMES_PER_CALL_MAX: Final = 400  # host frames that one call of one contract can need, found statically
 HOST_RECURSION_LIMIT: Final = 6_000  # 8 nested contract calls of that many frames, and room for the runtime

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from contracts.language import limits
 from contracts.language import value_types as types
+from contracts.language.annotations import STATE_KINDS, annotation
 from contracts.language.rules import fields_hold, refusal
-from contracts.language.unit import API_NAMES, EventType, Function, Parameter, StateVariable, Unit
+from contracts.language.unit import API_NAMES, EventType, Function, InterfaceType, Parameter, StateVariable, Unit
 
-_STATE_KINDS: Final = ("Var", "Map", "List")
 _ENTRY_KINDS: Final = ("init", "call", "view")
 
 
@@ -74,16 +74,17 @@ def _read_class(unit: Unit, node: ast.ClassDef, contracts: list[ast.ClassDef]) -
     for decorator in node.decorator_list:
         unit.problem(decorator, "not_allowed", "a class has no decorators")
     base = node.bases[0].id if len(node.bases) == 1 and isinstance(node.bases[0], ast.Name) else ""
-    if base not in ("Contract", "Event") or node.keywords:
-        unit.problem(
-            node, "structure", f"class {node.name}: a class inherits from Contract or from Event, and no other"
-        )
+    if base not in ("Contract", "Event", "Interface") or node.keywords:
+        message = f"class {node.name}: a class inherits from Contract, from Event or from Interface, and no other"
+        unit.problem(node, "structure", message)
         return
     unit.needs_import(node, base)
     if not unit.declare(node, node.name):
         return
     if base == "Event":
         _read_event(unit, node)
+    elif base == "Interface":
+        _read_interface(unit, node)
     elif contracts:
         unit.problem(node, "structure", f"a second contract, {node.name}: one file holds one contract")
     else:
@@ -108,6 +109,41 @@ def _read_event(unit: Unit, node: ast.ClassDef) -> None:
     if len(fields) > limits.PARAMETERS_MAX:
         unit.problem(node, "too_large", f"more than {limits.PARAMETERS_MAX} fields in one event")
     unit.events[node.name] = EventType(node.name, tuple(fields))
+
+
+def _read_interface(unit: Unit, node: ast.ClassDef) -> None:
+    found = unit.interfaces[node.name] = InterfaceType(node.name, {})
+    for place, item in enumerate(node.body):
+        if is_docstring(item) and place == 0:
+            continue
+        if not isinstance(item, ast.FunctionDef):
+            message = "an interface has methods only, without their code: def name(self, ...) -> type: ..."
+            unit.problem(item, "structure", message)
+            continue
+        reason = unit.name_problem(item.name)
+        if reason is None and item.name in found.methods:
+            reason = f"the method {item.name!r} is declared twice"
+        if reason is not None:
+            unit.problem(item, "name", reason)
+        function = _interface_method(unit, item)
+        if function is not None:
+            found.methods[item.name] = function
+    if len(unit.interfaces) == limits.INTERFACES_MAX + 1:
+        unit.problem(node, "too_large", f"more than {limits.INTERFACES_MAX} interfaces")
+
+
+def _interface_method(unit: Unit, node: ast.FunctionDef) -> Function | None:
+    if not fields_hold(unit, node, _FUNCTION_FIELDS) or not fields_hold(unit, node.args, _ARGUMENTS_FIELDS):
+        return None
+    kind = _kind_of(unit, node, in_class=True)
+    if kind not in ("call", "view"):
+        unit.problem(node, "structure", f"{node.name} of an interface is marked @call, or @view to be asked read-only")
+        kind = "call"
+    for item in node.body[1:] if is_docstring(node.body[0]) else node.body:
+        if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and item.value.value is ...):
+            unit.problem(item, "structure", f"{node.name} of an interface has no code: write ... in its place")
+            break
+    return _signature(unit, node, kind, in_class=True)
 
 
 def _read_contract(unit: Unit, node: ast.ClassDef) -> None:
@@ -145,7 +181,7 @@ def _read_state(unit: Unit, node: ast.AnnAssign) -> None:
         return
     name, written = node.target.id, node.annotation
     kind = written.value.id if isinstance(written, ast.Subscript) and isinstance(written.value, ast.Name) else ""
-    if kind not in _STATE_KINDS:
+    if kind not in STATE_KINDS:
         unit.problem(written, "annotation", "state is a Var[T], a Map[K, V] or a List[T]")
         return
     unit.needs_import(written, kind)
@@ -195,12 +231,16 @@ def _read_function(unit: Unit, node: ast.FunctionDef, in_class: bool) -> None:
     elif "init" in names:
         unit.problem(node, "structure", "a second @init: a contract is set up once")
         return
+    names[node.name] = _signature(unit, node, kind, in_class)
+    if len(unit.methods) + len(unit.functions) == limits.FUNCTIONS_MAX + 1:
+        unit.problem(node, "too_large", f"more than {limits.FUNCTIONS_MAX} functions")
+
+
+def _signature(unit: Unit, node: ast.FunctionDef, kind: str, in_class: bool) -> Function:
     function = Function(node.name, kind, node, doc=_docstring(node))
     function.parameters = _read_parameters(unit, node, function, in_class)
     function.returns = _read_returns(unit, node, function)
-    names[node.name] = function
-    if len(unit.methods) + len(unit.functions) == limits.FUNCTIONS_MAX + 1:
-        unit.problem(node, "too_large", f"more than {limits.FUNCTIONS_MAX} functions")
+    return function
 
 
 def _kind_of(unit: Unit, node: ast.FunctionDef, in_class: bool) -> str:
@@ -270,84 +310,3 @@ def _read_returns(unit: Unit, node: ast.FunctionDef, function: Function) -> type
     if function.is_entry:
         unit.problem(node, "annotation", f"{function.name} needs a return type: -> None, or what it returns")
     return None
-
-
-# ── annotations ───────────────────────────────────────────────────────────────────────────────────
-
-
-def is_annotation(unit: Unit, node: ast.expr) -> bool:
-    """Whether an annotation inside a function is a type; notes the problem if not."""
-    before = len(unit.problems)
-    annotation(unit, node)
-    return len(unit.problems) == before
-
-
-def annotation(unit: Unit, node: ast.expr, depth: int = 0) -> types.Type:
-    """The type that an annotation names."""
-    if depth > 8:
-        return _no_type(unit, node, "a type nested deeper than 8")
-    if isinstance(node, ast.Constant) and node.value is None:
-        return types.NONE
-    if isinstance(node, ast.Name):
-        return _named_type(unit, node)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _union(unit, node, depth)
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        return _generic(unit, node, node.value.id, depth)
-    return _no_type(unit, node, "not a type")
-
-
-def _no_type(unit: Unit, node: ast.expr, what: str) -> types.Type:
-    known = f"{', '.join(types.SCALARS)}, list[T], dict[str, T], tuple[A, B], tuple[T, ...], A | B"
-    unit.problem(node, "annotation", f"{what}; types are {known}")
-    return types.ANY
-
-
-def _named_type(unit: Unit, node: ast.Name) -> types.Type:
-    if node.id in ("Value", "Decimal", "Address"):
-        unit.needs_import(node, node.id)
-    found = types.SCALARS.get(node.id)
-    if found is not None:
-        return found
-    if node.id in ("list", "dict", "tuple"):
-        return _no_type(unit, node, f"{node.id} says what it holds: {node.id}[...]")
-    if node.id in _STATE_KINDS:
-        return _no_type(unit, node, f"{node.id} is a place in the state and no value")
-    return _no_type(unit, node, f"the type {node.id!r} is not known" if node.id != "float" else "there are no floats")
-
-
-def _union(unit: Unit, node: ast.BinOp, depth: int) -> types.Type:
-    left, right = annotation(unit, node.left, depth + 1), annotation(unit, node.right, depth + 1)
-    options: list[types.Type] = []
-    for side in (left, right):
-        options.extend(side.options if isinstance(side, types.AnyOf) else [side])
-    if any(map(types.has_decimal, options)) and any(map(types.has_text, options)):
-        what = "a Decimal and a str in one union: both travel as text, and could not be told apart"
-        return _no_type(unit, node, what)
-    return types.AnyOf(tuple(options), " | ".join([option.text for option in options]))
-
-
-def _generic(unit: Unit, node: ast.Subscript, name: str, depth: int) -> types.Type:
-    inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if name == "tuple":
-        return _tuple(unit, inside, depth)
-    if name == "list" and len(inside) == 1:
-        item = annotation(unit, inside[0], depth + 1)
-        return types.ListOf(item, f"list[{item.text}]")
-    if name == "dict" and len(inside) == 2:
-        key, value = annotation(unit, inside[0], depth + 1), annotation(unit, inside[1], depth + 1)
-        if key is not types.STR:
-            return _no_type(unit, node, "a dict that crosses a boundary has str keys")
-        return types.DictOf(key, value, f"dict[{key.text}, {value.text}]")
-    if name in _STATE_KINDS:
-        return _no_type(unit, node, f"{name} is a place in the state and no value")
-    return _no_type(unit, node, f"{name}[...] is not a type")
-
-
-def _tuple(unit: Unit, inside: list[ast.expr], depth: int) -> types.Type:
-    last = inside[-1] if inside else None
-    if len(inside) == 2 and isinstance(last, ast.Constant) and last.value is ...:
-        rest = annotation(unit, inside[0], depth + 1)
-        return types.TupleOf((), rest, f"tuple[{rest.text}, ...]")
-    items = tuple([annotation(unit, item, depth + 1) for item in inside])
-    return types.TupleOf(items, None, f"tuple[{', '.join([item.text for item in items])}]")

@@ -14,9 +14,10 @@ from typing import Any
 from contracts import codes
 from contracts.decimal import plain
 from contracts.language import gas, limits, source, statements
+from contracts.language.annotations import is_annotation
 from contracts.language.calls import run as run_function
 from contracts.language.interface import Failure, Host, Meter, Method, Problem, Program, SourceRefused, Value
-from contracts.language.module import is_annotation, is_docstring, read_module
+from contracts.language.module import is_docstring, read_module
 from contracts.language.rules import expression, fields_hold
 from contracts.language.unit import Body, Function, Unit, Watch
 from contracts.language.value_types import Misfit, Type, may_hold_decimal

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from contracts import codes
 from contracts.language import gas, state, values
+from contracts.language.annotations import is_annotation
 from contracts.language.calls import failure_text
 from contracts.language.expressions import IN_PLACE, operator_of
 from contracts.language.interface import Failure
 from contracts.language.iterables import iterable
-from contracts.language.module import is_annotation
 from contracts.language.rules import expression, statement, statement_rule
 from contracts.language.targets import target
 from contracts.language.unit import METER, RESULT, Body, Code, Env, constant

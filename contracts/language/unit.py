@@ -42,6 +42,7 @@ API_NAMES: Final = frozenset(
         "Decimal",
         "Error",
         "Event",
+        "Interface",
         "List",
         "Map",
         "Value",
@@ -161,6 +162,14 @@ class EventType:
     fields: tuple[tuple[str, Type], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class InterfaceType:
+    """What the contract knows of another: methods with their types, without code."""
+
+    name: str
+    methods: dict[str, Function]
+
+
 @dataclass(slots=True)
 class Unit:
     """One contract source. `watch` goes around every statement; None, as on every node, leaves the code as it is."""
@@ -172,6 +181,7 @@ class Unit:
     imported: set[str] = field(default_factory=set)
     constants: dict[str, Any] = field(default_factory=dict)
     events: dict[str, EventType] = field(default_factory=dict)
+    interfaces: dict[str, InterfaceType] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)  # of the module
     methods: dict[str, Function] = field(default_factory=dict)
     state: dict[str, StateVariable] = field(default_factory=dict)
@@ -214,7 +224,8 @@ class Unit:
     def bind(self, node: ast.AST, name: str) -> bool:
         """Whether a local may have this name; notes the problem if not."""
         reason = self.name_problem(name)
-        if reason is None and (name in self.constants or name in self.events or name in self.functions):
+        taken = (self.constants, self.events, self.interfaces, self.functions)
+        if reason is None and any(name in names for names in taken):
             reason = f"the name {name!r} is taken by the module"
         if reason is None and name == self.name:
             reason = f"the name {name!r} is taken by the contract"
@@ -225,9 +236,9 @@ class Unit:
     def declare(self, node: ast.AST, name: str) -> bool:
         """Whether the module or the class may declare this name now; notes the problem if not."""
         reason = self.name_problem(name)
-        if reason is None and name in _CLASS_NAMES:
+        if reason is None and (name in _CLASS_NAMES or (name == "at" and "Interface" in self.imported)):
             reason = f"the name {name!r} is taken by the language"
-        taken = (self.constants, self.events, self.functions, self.methods, self.state)
+        taken = (self.constants, self.events, self.interfaces, self.functions, self.methods, self.state)
         if reason is None and (name == self.name or any(name in names for names in taken)):
             reason = f"the name {name!r} is declared twice"
         if reason is not None:
@@ -310,7 +321,8 @@ class Body:
     def _unknown(self, name: str) -> str:
         if name == "self" or name in API_NAMES or name in FUNCTION_NAMES:
             return f"{name!r} is not a value that can be passed around"
-        if name in self.unit.functions or name in self.unit.events or name == self.unit.name:
+        unit = self.unit
+        if name in unit.functions or name in unit.events or name in unit.interfaces or name == unit.name:
             return f"{name!r} is not a value that can be passed around"
         if name in _REFUSED_CALLS:
             return f"{name!r} is not known here: {_REFUSED_CALLS[name]}"

@@ -21,6 +21,7 @@ from contracts.native.contract import (
 )
 from contracts.native.entries import Entry, entry_of
 from contracts.native.failures import Error, as_failure, line_in
+from contracts.native.peers import Interface
 from contracts.native.state import List, Map, Var
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Entry",
     "Error",
     "Event",
+    "Interface",
     "List",
     "Map",
     "Value",

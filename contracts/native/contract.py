@@ -30,6 +30,7 @@ from contracts.language.values import encode, measure
 from contracts.native.entries import Entry
 from contracts.native.failures import Error, as_exception, pythonic
 from contracts.native.kinds import FREE, fit, type_of
+from contracts.native.peers import Peer
 from contracts.native.state import declarations
 from contracts.native.world import Binding
 from ledger import codec
@@ -164,6 +165,11 @@ class Contract:
                 raise Failure(codes.BAD_TYPE, f"the {what} must be {kind.__name__}, not {type(given).__name__}")
         measure(FREE, args)
         return self.ctx.binding.here.call(contract, method, plain(args))
+
+    @pythonic
+    def at(self, interface: Callable[..., T], address: str) -> T:
+        """Another contract by its address, with the methods of an Interface: self.at(Oracle, address).price("GOLD")."""
+        return cast("T", Peer(self.ctx.binding.here, cast("type", interface), address))
 
 
 def bound(contract: type[Contract], host: Host) -> Contract:

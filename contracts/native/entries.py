@@ -39,6 +39,10 @@ class Entry:
         """Names, without self."""
         return tuple(self._signature.parameters)[1:]
 
+    def type_of(self, name: str) -> Type:
+        """The type of a parameter; of the result for "return"."""
+        return self._kinds[name]
+
     def method(self) -> Method:
         """What the runtime knows of it."""
         kinds = self._kinds

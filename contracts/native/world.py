@@ -236,3 +236,7 @@ class Between:
         result = frame.call(contract, method, args)
         self._binding.home.apply(frame.writes)
         return result
+
+    def ask(self, contract: str, method: str, args: list[Any]) -> Any:
+        """Ask a view of another contract."""
+        return self._binding.home.frame(self._binding).ask(contract, method, args)
