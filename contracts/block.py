@@ -66,6 +66,7 @@ class BlockRun:
         reader: Reader,
         catalogue: Catalogue,
         is_executed: Callable[[ExecutedId], bool],
+        chain_id: str = "",
     ) -> None:
         self._height = height
         self._time_ms = time_ms
@@ -73,6 +74,7 @@ class BlockRun:
         self._reader = reader
         self._catalogue = catalogue
         self._is_executed = is_executed
+        self._chain_id = chain_id
         self._hashes: list[bytes] = []
         self.writes = WriteSet()
         self.executed: list[int] = []
@@ -131,7 +133,7 @@ class BlockRun:
             catalogue=self._catalogue,
             reader=self._reader,
             below=(self.writes,),
-            setting=Setting(self._height, self._time_ms, identity.transaction_id.hex()),
+            setting=Setting(self._height, self._time_ms, identity.transaction_id.hex(), self._chain_id),
             meter=meter,
         )
         results, events, failure = _outcome_of(invocation, body, len(raw))

@@ -66,6 +66,7 @@ class Engine:
         self._genesis = genesis
         compiled, system = compile_source or _language, SystemProgram(genesis.parameters)
         self._catalogue = Catalogue(system, compiled)
+        self._chain_id = genesis.chain_id.hex()
         if watch is not None:
             self._catalogue = Catalogue(watch(system, ""), lambda source: watch(compiled(source), source))
         self._newest = CachedReader(state)
@@ -161,6 +162,7 @@ class Engine:
         )
 
     def _was_executed(self, identity: ExecutedId) -> bool:
+            chain_id=self._chain_id,
         return self._state.side_get(_id_key(identity)) is not None
 
     def _side_writes(self, height: int, time_ms: int, ids: Iterable[ExecutedId]) -> dict[bytes, bytes | None]:
@@ -226,7 +228,7 @@ class Engine:
         """Run a view at a sealed height (None: the last) on behalf of any key. `args` encodes the argument list."""
         at = self._readable(height)
         stamp = self._state.side_get(_TIME + _number(at))
-        setting = Setting(at, 0 if stamp is None else int.from_bytes(stamp, "big"), "")
+        setting = Setting(at, 0 if stamp is None else int.from_bytes(stamp, "big"), "", self._chain_id)
         return run_view(self._catalogue, self._reader(at), setting, sender.hex(), contract, method, args)
 
     def contracts(self) -> list[ContractInfo]:

@@ -26,6 +26,7 @@ class Setting(msgspec.Struct, frozen=True, gc=False):
     height: int
     time_ms: int
     transaction_id: str
+    chain_id: str = ""
 
 
 class Contracts(Protocol):
@@ -183,7 +184,7 @@ class Invocation:
         if contract in self._active and contract != SYSTEM:
             raise Failure(codes.REENTRANCY, f"contract {_shown(contract)} is running already in this transaction")
         setting = self._setting
-        context = Context(sender, setting.height, setting.time_ms, setting.transaction_id, contract)
+        context = Context(sender, setting.height, setting.time_ms, setting.transaction_id, contract, setting.chain_id)
         frame = Frame(self, context, below, depth, read_only)
         self._active.append(contract)
         try:

@@ -30,7 +30,7 @@ from contracts.language.values import (
 )
 
 INTEGER_MIN: Final = -INTEGER_MAX
-CONTEXT_FIELDS: Final = ("sender", "height", "time", "transaction_id", "contract")
+CONTEXT_FIELDS: Final = ("sender", "height", "time", "transaction_id", "contract", "chain_id")
 
 # ── names and literals ────────────────────────────────────────────────────────────────────────────
 
@@ -441,6 +441,7 @@ def _context(body: Body, node: ast.Attribute) -> Code:
         "time": lambda env: env[HOST].context.time,
         "transaction_id": lambda env: env[HOST].context.transaction_id,
         "contract": lambda env: env[HOST].context.contract,
+        "chain_id": lambda env: env[HOST].context.chain_id,
     }
     return readers[node.attr]
 

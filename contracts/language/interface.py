@@ -133,7 +133,8 @@ class Meter:
 
 class Context(msgspec.Struct, frozen=True, gc=False):
     """What `self.ctx` shows. `sender` is the hex public key of the transaction's signer, or the name of the calling
-    contract, as the runtime decides; `time` is the block's, in milliseconds; `contract` is the contract's own name."""
+    contract, as the runtime decides; `time` is the block's, in milliseconds; `contract` is the contract's own name;
+    `chain_id` is the hash of the genesis, in hex."""
 
     sender: str
     height: int
@@ -149,6 +150,7 @@ class Host(Protocol):
     interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure`.
     """
 
+    chain_id: str = ""
     @property
     def context(self) -> Context:
         """Who, when, where."""

@@ -101,7 +101,8 @@ class _Shown(Generic[T, S]):
 
 
 class Context:
-    """What `self.ctx` shows: who calls, at which height and time, in which transaction, and this contract's own name.
+    """What `self.ctx` shows: who calls, at which height and time, in which transaction, this contract's own name, and
+    the chain.
 
     A test sets these as it likes, for the calls that follow. Everything else here is for tests of contract objects
     alone: on a `LocalChain` ask the chain.
@@ -112,6 +113,7 @@ class Context:
     time = _Shown[int, int]()
     transaction_id = _Shown[str, str]()
     contract = _Shown[Address, str]()
+    chain_id = _Shown[str, str]()
 
     def __init__(self, binding: Binding) -> None:
         self.binding = binding

@@ -36,7 +36,7 @@ class Binding:
     @classmethod
     def alone(cls, contract: Any, name: str) -> Binding:
         """A new object in a world of its own."""
-        binding = cls(contract, Context("", 1, START_TIME_MS, "00" * 32, name))
+        binding = cls(contract, Context("", 1, START_TIME_MS, "00" * 32, name, "00" * 32))
         World().add(binding)
         return binding
 
@@ -134,7 +134,7 @@ class World:
         return result
 
     def _invocation(self, context: Context) -> Invocation:
-        setting = Setting(context.height, context.time, context.transaction_id)
+        setting = Setting(context.height, context.time, context.transaction_id, context.chain_id)
         return Invocation(catalogue=self, reader=self, below=(), setting=setting, meter=Meter(FREE.limit, FREE.room))
 
     def frame(self, binding: Binding) -> Frame:
