@@ -5,6 +5,7 @@ Each takes one message that an honest replica would send to one receiver, and re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from consensus.messages import (
     PREPARE,
     STATUS,
     VIEW_CHANGE,
+    WINDOW_MAX,
     Body,
     CommitCertificate,
     Envelope,
@@ -237,7 +239,7 @@ def _with_forged_own(liar: Liar, receiver: int, envelope: Envelope, body: NewVie
     batches = {batch.digest: batch for batch in (*envelope.batches, *bent.batches)}
     try:
         opened = [open_body(VIEW_CHANGE, each.body) for each in listed]
-        wanted = choose([each for each in opened if isinstance(each, ViewChange)]).digests
+        wanted = _start_of([each for each in opened if isinstance(each, ViewChange)])
     except (MessageRefused, CodecError):
         return envelope
     chosen = tuple(batches[digest] for digest in wanted if digest in batches)
@@ -250,12 +252,23 @@ def _new_view(liar: Liar, body: Body, members: list[int]) -> Envelope:
     held = [liar.view_changes[body.view][each] for each in members]
     batches = {batch.digest: batch for _, envelope in held for batch in envelope.batches}
     try:
-        wanted = choose([each for each, _ in held]).digests
+        wanted = _start_of([each for each, _ in held])
     except MessageRefused:
-        wanted = ()
+        wanted = []
     listed = tuple(SignedViewChange(envelope.body, envelope.signature) for _, envelope in held)
     bent = msgspec.structs.replace(body, view_changes=listed)
     return liar.signed(NEW_VIEW, bent, tuple(batches[digest] for digest in wanted if digest in batches))
+
+
+def _start_of(view_changes: Sequence[ViewChange]) -> Sequence[bytes]:
+    """What a view proposes again that starts from these. Raises `MessageRefused` as `choose` does, and where they lie
+    as far apart as those of other liars may: no correct member gets to reckon with such.
+    """
+    heights = [each.seal.height for each in view_changes if each.seal]
+    certified = [certificate.height for each in view_changes for certificate in each.prepared]
+    if certified and max(certified) - max(heights, default=0) > WINDOW_MAX:
+        raise MessageRefused("outside_window")
+    return choose(view_changes).digests
 
 
 BEHAVIOURS = (
