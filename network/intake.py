@@ -55,12 +55,13 @@ class Intake:
         admissions = iter(self._admit(await self._check(fresh), own=True))
         return [_known(raw) if known else next(admissions) for raw, known in zip(raws, waiting, strict=True)]
 
-    async def take_gossip(self, raws: Sequence[bytes]) -> None:
-        """From a peer's clients. What does not hold is dropped and counted."""
+    async def take_gossip(self, raws: Sequence[bytes]) -> set[str]:
+        """From a peer's clients. What does not hold is dropped and counted; the codes of all that was not taken."""
         self.counters["gossiped"] += len(raws)
         # Bytes that wait here already were checked: they need no second signature check.
         fresh = [raw for raw in raws if transaction_hash(raw) not in self._mempool]
-        self._admit(await self._check(fresh), own=False)
+        admissions = self._admit(await self._check(fresh), own=False)
+        return {admission.code for admission in admissions if not admission.accepted}
 
     def _admit(self, checks: Sequence[Checked], *, own: bool) -> list[Admission]:
         admissions: list[Admission] = []

@@ -88,9 +88,10 @@ class Mempool:
         """The sizes of all transactions here, added up."""
         return self._bytes
 
-    def waits(self, transaction_hash: Hash) -> bool:
-        """Whether a proposal could take it: here, and not in flight."""
-        return transaction_hash in self._waiting or transaction_hash in self._returned
+    def waits(self, transaction_hash: Hash, *, beyond: int = 0) -> bool:
+        """Whether a proposal beyond that height could take it: here, not in flight, and valid there."""
+        entry = self._waiting.get(transaction_hash) or self._returned.get(transaction_hash)
+        return entry is not None and entry.valid_until > beyond
 
     def entry(self, transaction_hash: Hash) -> Entry | None:
         """What is known about one transaction."""

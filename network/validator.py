@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import msgspec
 
@@ -34,6 +35,7 @@ from network.driver import Driver, batches_in, split_journal
 from network.evidence import EvidenceBook
 from network.executor_link import ExecutorLink
 from network.gossip import Gossip
+from network.gossip_desk import GossipDesk
 from network.hand_on import HandOn
 from network.intake import Intake
 from network.ipc import Server
@@ -62,7 +64,6 @@ from network.wire import (
 log = logging.getLogger("quorate.validator")
 
 TICK_S = 1.0
-GOSSIP_CHECKS_MAX = 256
 FETCHED_BLOCKS_MAX = 1024
 
 
@@ -89,7 +90,6 @@ class ValidatorNode:
         self._started_ms = now_ms()
         self._tasks: list[asyncio.Task[None]] = []
         self._room: asyncio.Task[None] | None = None
-        self._gossip_checks: set[asyncio.Task[None]] = set()
         self._fetched: dict[int, BlockRecord] = {}
         self._told_waiting = False
         self._told_silence = ""
@@ -116,6 +116,7 @@ class ValidatorNode:
         self._opened.push_async_callback(self._server.close)
         await self._server.start()
         self._opened.push_async_callback(self._mesh.close)
+        self._opened.push_async_callback(self._gossip_desk.close)
         self._opened.callback(self._gossip.close)  # what lingers goes while there are links
         await self._mesh.start()
         self._opened.push_async_callback(self._stop_tasks)
@@ -229,6 +230,9 @@ class ValidatorNode:
             in_block=lambda transaction_id: self._store.locate(transaction_id) is not None,
             added=self._on_added,
             asked_again=self._gossip.adopt,
+        )
+        self._gossip_desk = GossipDesk(
+            members=len(genesis.validators.members), take=self._intake.take_gossip, penalise=self._mesh.penalise
         )
         self._executor = ExecutorLink(self._paths.executor_socket, self._executor_child)
         self._pipeline = Pipeline(
@@ -406,7 +410,9 @@ class ValidatorNode:
     def _deliver(self, batch: Batch) -> None:
         self._mempool.mark_in_flight(batch.height, batch.hashes)
         self._pipeline.deliver(batch)
-        if self._overlooked.delivered(batch, had_room=self._had_room(batch), waits=self._mempool.waits):
+        last = batch.height + self.genesis.parameters.window  # whoever proposes next may be there already
+        waits = partial(self._mempool.waits, beyond=last)
+        if self._overlooked.delivered(batch, had_room=self._had_room(batch), waits=waits):
             self._driver.post(events.RequestPassedOver(now_ms()))
 
     def _had_room(self, batch: Batch) -> bool:
@@ -433,6 +439,7 @@ class ValidatorNode:
     def _on_sealed(self, height: int, seal: Seal) -> None:
         self._store.seal(height, seal)
         self._mempool.release(height)
+        self._mempool.drop_expired(height + 1)
         self._proposer.poke()  # what did not fit there may be all that waits
         self._bodies.unpin(height)
         self._fetched.pop(height, None)
@@ -458,7 +465,7 @@ class ValidatorNode:
             return
         match read_peer_frame(frame):
             case Transactions(raws):
-                self._take_gossip(raws)
+                self._gossip_desk.on_gossip(member, raws)
             case BodiesRequest(hashes):
                 self._desk.serve(member, hashes)
             case Bodies(raws):
@@ -469,13 +476,6 @@ class ValidatorNode:
                 self._sync.on_blocks(member, blocks)
             case None:
                 self._mesh.penalise(member, "a frame that is no message of this protocol")
-
-    def _take_gossip(self, raws: Sequence[bytes]) -> None:
-        if len(self._gossip_checks) >= GOSSIP_CHECKS_MAX:
-            return  # what is dropped here is fetched when it is proposed
-        task = asyncio.create_task(self._intake.take_gossip(raws))
-        self._gossip_checks.add(task)
-        task.add_done_callback(self._gossip_checks.discard)
 
     def _on_link(self, member: int, connected: bool) -> None:
         name = self.genesis.validators.members[member].name
@@ -571,6 +571,7 @@ class ValidatorNode:
                 **self._intake.counters,
                 **self._mesh.counters,
                 "events_dropped": self._driver.events_dropped,
+                "gossip_dropped": self._gossip_desk.dropped,
                 "evidence": len(self._evidence),
             },
             silence="" if self.halted else replica.silence,

@@ -184,6 +184,17 @@ def test_expired_transactions_leave_and_valid_ones_stay() -> None:
     assert pool.drop_expired(7) == 1
 
 
+def test_what_is_valid_no_longer_where_the_next_proposals_are_does_not_wait_for_them() -> None:
+    pool = Mempool()
+    (hash_5,) = fill(pool, [make(1, valid_until=5)])
+    assert pool.waits(hash_5)
+    assert [pool.waits(hash_5, beyond=height) for height in (4, 5)] == [True, False]
+    pool.mark_in_flight(1, [hash_5])
+    assert not pool.waits(hash_5)
+    pool.release(1)
+    assert [pool.waits(hash_5, beyond=height) for height in (4, 5)] == [True, False]
+
+
 def test_an_expired_transaction_in_flight_leaves_after_it_has_landed() -> None:
     pool = Mempool()
     hashes = fill(pool, [make(1, valid_until=5)])
