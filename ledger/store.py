@@ -14,8 +14,11 @@ What is promised:
   were stored once and are not there, or do not hold. The store is then usable up to `height`; the missing ones
   are put again, from the journal (above `synced_height`) or from peers.
 
+A store that was begun from a snapshot has a gap: genesis, and then the blocks from `first_height` on. What lies in the
+gap was never here, and is None like what lies above the tip.
+
 Keys: h height -> hash, header · b height -> check, the rest · s height -> seal · n hash -> height ·
-t transaction id -> height, index · a sender, inverted height -> (index, transaction id)...
+t transaction id -> height, index · a sender, inverted height -> (index, transaction id)... · f -> first height
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ FORMAT_VERSION = 2
 DELETES_PER_BATCH = 10_000
 
 _FORMAT_KEY: Final = b"v"
+_FIRST_KEY: Final = b"f"
 _HEIGHT = struct.Struct(">Q")
 _PLACE = struct.Struct(">QI")  # height, index
 _ENTRY = struct.Struct(">I32s")  # index, transaction id
@@ -82,6 +86,7 @@ class BlockStore:
         self.path = Path(path)
         self.height = -1  # the tip's, -1 while empty
         self.sealed_height = -1
+        self.first_height = 1  # the lowest block above genesis that is, or will be, here
         self.lost_heights = range(0)
         self._tip: Header | None = None
         self._tip_hash = b""
@@ -96,6 +101,7 @@ class BlockStore:
         try:
             with speaking_of(self.path):
                 self._check_format()
+                self.first_height = _HEIGHT.unpack(self._get(_FIRST_KEY) or _HEIGHT.pack(1))[0]
                 self._marker = Marker(marker_path(self.path))
                 self._find_tip(self._marker.mark or NOTHING)
         except BaseException:
@@ -135,6 +141,14 @@ class BlockStore:
         if record.seal is not None or header.height == 0:  # the genesis needs no seal
             self.sealed_height = max(self.sealed_height, header.height)
 
+    def skip_to(self, height: int) -> None:
+        """Let the next block be this one: those between it and genesis come never. Only above genesis alone."""
+        if self.height != 0 or height < 1:
+            raise StorageError(f"{self.path} has blocks up to {self.height}: it cannot begin at {height} any more")
+        with self._writing() as batch:
+            batch.put(_FIRST_KEY, _HEIGHT.pack(height))
+        self.first_height = height
+
     def seal(self, height: int, seal: Seal) -> None:
         """Store the seal of a stored block. Raises `StorageError` when it names another block."""
         header = self.header(height)
@@ -163,7 +177,7 @@ class BlockStore:
 
     def truncate_after(self, height: int) -> None:
         """Forget every block above `height`, durably. For repair only: it reads both big indexes from end to end."""
-        if not 0 <= height <= self.height:
+        if not 0 <= height <= self.height or 0 < height < self.first_height:
             raise StorageError(f"cannot keep the blocks up to {height}, the highest is {self.height}")
         self._delete_indexes_above(height)
         with self._writing() as batch:
@@ -201,7 +215,7 @@ class BlockStore:
 
     def header(self, height: int) -> Header | None:
         """The header at a height, None outside 0..tip. Raises `DataLost`."""
-        if not 0 <= height <= self.height:
+        if not 0 <= height <= self.height or 0 < height < self.first_height:
             return None
         return self._tip if height == self.height else self._read_header(height)
 
@@ -345,19 +359,23 @@ class BlockStore:
         raise DataLost(f"the seal of block {header.height} in {self.path} is damaged")
 
     def _expect_place(self, header: Header, header_hash: bytes) -> None:
-        if header.height == self.height + 1:
-            if self._tip is not None and header.previous_hash != self._tip_hash:
+        if header.height == self._next_height():
+            follows = header.height == self.height + 1  # else the seals alone vouch for what is above the gap
+            if follows and self._tip is not None and header.previous_hash != self._tip_hash:
                 raise StorageError(
                     f"block {header.height} follows {header.previous_hash.hex()}, the tip is {self._tip_hash.hex()}"
                 )
             return
         if header.height > self.height:
-            raise StorageError(f"block {header.height} cannot be stored, the next height is {self.height + 1}")
+            raise StorageError(f"block {header.height} cannot be stored, the next height is {self._next_height()}")
         stored = self._hash_at(header.height)
         if header_hash != stored:
             raise StorageError(
                 f"another block {header.height} is stored: {stored.hex()}; not storing {header_hash.hex()} over it"
             )
+
+    def _next_height(self) -> int:
+        return self.first_height if self.height == 0 else self.height + 1
 
     def _hash_at(self, height: int) -> bytes:
         """The hash that the chain above vouches for, so that a damaged header can be mended too."""

@@ -146,6 +146,16 @@ class MempoolSection(Section, frozen=True):
     bytes_max: Annotated[int, _whole("Most waiting bytes.", 1 << 20, 16 << 30)] = 64 << 20
 
 
+class SnapshotsSection(Section, frozen=True):
+    """Copies of the state that this node makes for members that join or come back. Set `every` alike at all members."""
+
+    every: Annotated[int, _whole("Heights between two snapshots; 0 makes none.", 0, 10_000_000)] = 1000
+    keep: Annotated[int, _whole("How many are kept; older ones are deleted.", 1, 100)] = 2
+    join_behind: Annotated[
+        int, _whole("So many blocks behind, this node takes a snapshot from the others.", 16, 10_000_000)
+    ] = 512
+
+
 class NodeConfig(Section, frozen=True):
     """Everything one node is told. `path` is the file it came from; relative paths start at its directory."""
 
@@ -155,6 +165,7 @@ class NodeConfig(Section, frozen=True):
     gateway: GatewaySection = GatewaySection()
     keys: KeysSection = KeysSection()
     mempool: MempoolSection = MempoolSection()
+    snapshots: SnapshotsSection = SnapshotsSection()
     path: Path = Path(CONFIG_FILE)
 
     def resolve(self, relative: str) -> Path:
@@ -198,6 +209,7 @@ _TABLES: dict[str, type[Section]] = {
     "gateway": GatewaySection,
     "keys": KeysSection,
     "mempool": MempoolSection,
+    "snapshots": SnapshotsSection,
 }
 _REPEATED = "peers"
 

@@ -48,6 +48,11 @@ class NodePaths:
         return self.run / "executor.sock"
 
     @property
+    def snapshots(self) -> Path:
+        """Snapshots kept for others, `HEIGHT.snapshot` each: derived, may be deleted."""
+        return self.root / "snapshots"
+
+    @property
     def evidence(self) -> Path:
         """Conflicting messages that members signed, one file a finding."""
         return self.root / "evidence"
