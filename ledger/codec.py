@@ -39,7 +39,7 @@ _STACK_PROBE = b"\x91" * (2 * DEPTH_MAX) + b"\xc0"
 
 def encode(value: object) -> bytes:
     """The one encoding of a plain value or a struct. Raises `Malformed` for what has none."""
-    if type(value) not in _SCALARS:
+    if type(value) not in _SCALARS and not isinstance(value, msgspec.Struct):
         _check_plain(value, 0)
     try:
         return _encoder.encode(value)
