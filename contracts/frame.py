@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from contracts import codes, costs
 from contracts.catalogue import SYSTEM, Loaded
 from contracts.keys import BadKey, Key, scan_prefix, split_suffix, state_key
-from contracts.language.interface import Context, Failure, Meter
+from contracts.language.interface import Bounds, Context, Failure, Meter
 from contracts.receipts import encode_value
-from contracts.writes import WriteSet, overlaid
+from contracts.writes import Span, WriteSet, overlaid
 from ledger import codec
 from ledger.types import LogEntry
 
@@ -23,10 +23,32 @@ if TYPE_CHECKING:
     from contracts.invocation import Invocation
 
 
+def key_span(contract: str, variable: str, prefix: Key, bounds: Bounds) -> Span:
+    """The state keys that a scan looks at. Raises `BadKey`."""
+
+    def place(key: Key) -> bytes:
+        return state_key(contract, variable, key)
+
+    begin = scan_prefix(contract, variable, prefix)
+    # The entry at `prefix` itself goes on with 00; those with more parts with a tag, from 01 to 04. And what ends with
+    # 00 is followed by itself with anything behind it: 01 is behind the key, and before every other.
+    lowest = [begin + b"\x01"]
+    highest = [begin + b"\xff"]
+    if bounds.first is not None:
+        lowest.append(place(bounds.first))
+    if bounds.after is not None:
+        lowest.append(place(bounds.after) + b"\x01")
+    if bounds.last is not None:
+        highest.append(place(bounds.last) + b"\x01")
+    if bounds.before is not None:
+        highest.append(place(bounds.before))
+    return Span(begin, max(lowest), min(highest), bounds.reverse)
+
+
 class Frame:
     """The `Host` of one call."""
 
-    __slots__ = ("_invocation", "_meter", "context", "depth", "layers", "read_only", "writes")
+    __slots__ = ("_invocation", "_meter", "_own", "context", "depth", "layers", "read_only", "writes")
 
     def __init__(
         self, invocation: Invocation, context: Context, below: tuple[WriteSet, ...], depth: int, read_only: bool
@@ -36,6 +58,7 @@ class Frame:
         self._meter: Meter = invocation.meter
         self.writes = WriteSet()
         self.layers = (self.writes, *below)  # this frame's writes and those below it, uppermost first
+        self._own = self.layers[: len(self.layers) - invocation.settled]  # those of this transaction
         self.depth = depth
         self.read_only = read_only
 
@@ -48,7 +71,7 @@ class Frame:
             raise Failure(error.code, str(error)) from None
         value = self.read(place)
         if value is not None:
-            self._meter.charge(costs.READ_BYTE * len(value))
+            self._meter.charge(len(value) // costs.READ_BYTES_PER_UNIT)
         return value
 
     def put(self, variable: str, key: Key, value: bytes | None) -> None:
@@ -62,31 +85,34 @@ class Frame:
             place = state_key(self.context.contract, variable, key)
         except BadKey as error:
             raise Failure(error.code, str(error)) from None
-        self._meter.charge(costs.WRITE + costs.WRITE_BYTE * (len(place) + size))
+        self._meter.charge(self._write_cost(place, size))
         self.writes.put(place, value)
 
-    def scan(self, variable: str, prefix: Key, after: Key | None, limit: int) -> list[tuple[Key, bytes]]:
-        """Entries in key order whose key has more parts than `prefix` and begins with it, strictly after `after`."""
+    def _write_cost(self, place: bytes, size: int) -> int:
+        for layer in self._own:
+            if place in layer.values:
+                grown = max(size - len(layer.values[place] or b""), 0)
+                return costs.WRITE_AGAIN + size // costs.READ_BYTES_PER_UNIT + costs.WRITE_BYTE * grown
+        return costs.WRITE + costs.WRITE_BYTE * (len(place) + size)
+
+    def scan(self, variable: str, prefix: Key, bounds: Bounds, limit: int) -> list[tuple[Key, bytes]]:
+        """Entries within the bounds, in their order, whose key has more parts than `prefix` and begins with it."""
         if not 0 <= limit <= costs.SCAN_ENTRIES_MAX:
             raise Failure(codes.SIZE_LIMIT, f"a scan of {limit} entries, at most {costs.SCAN_ENTRIES_MAX} are allowed")
         self._meter.charge(costs.SCAN)
         contract = self.context.contract
         try:
-            begin = scan_prefix(contract, variable, prefix)
-            # The entry at `prefix` itself goes on with 00; those with more parts with a tag above it.
-            start = begin + b"\x01" if after is None else max(begin, state_key(contract, variable, after)) + b"\x01"
+            span = key_span(contract, variable, prefix, bounds)
         except BadKey as error:
             raise Failure(error.code, str(error)) from None
-        return self._collect(begin, start, len(scan_prefix(contract, variable)), limit)
+        return self._collect(span, len(scan_prefix(contract, variable)), limit) if limit else []
 
-    def _collect(self, begin: bytes, start: bytes, skip: int, limit: int) -> list[tuple[Key, bytes]]:
+    def _collect(self, span: Span, skip: int, limit: int) -> list[tuple[Key, bytes]]:
         found: list[tuple[Key, bytes]] = []
-        if not limit:
-            return found
         room = costs.SCAN_BYTES_MAX
         page = min(limit, costs.SCAN_PAGE)
-        for place, value, size in overlaid(self.layers, self._invocation.reader, begin, start, page):
-            self._meter.charge(costs.SCAN_ENTRY + costs.READ_BYTE * size)
+        for place, value, size in overlaid(self.layers, self._invocation.reader, span, page):
+            self._meter.charge(costs.SCAN_ENTRY + size // costs.READ_BYTES_PER_UNIT)
             if value is None:
                 continue
             room -= size
@@ -117,9 +143,9 @@ class Frame:
 
     def _cross(self, contract: str, method: str, args: list[Any], read_only: bool) -> Any:
         data = encode_value(args)
-        self._meter.charge(costs.CALL_BYTE * len(data))
+        self._meter.charge(len(data) // costs.CALL_BYTES_PER_UNIT)
         result = encode_value(self._invocation.call_from(self, contract, method, codec.decode(data), read_only))
-        self._meter.charge(costs.CALL_BYTE * len(result))
+        self._meter.charge(len(result) // costs.CALL_BYTES_PER_UNIT)
         return codec.decode(result)
 
     def compile(self, source: str) -> Loaded:

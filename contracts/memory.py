@@ -56,6 +56,19 @@ class MemoryState:
                 found.append((key, value))
         return found
 
+    def scan_back(
+        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """At most `limit` entries from the highest key below `end` down to `start`."""
+        found: list[tuple[bytes, bytes]] = []
+        for position in reversed(range(bisect_left(self._keys, start), bisect_left(self._keys, end))):
+            if len(found) == limit:
+                break
+            value = self.get(self._keys[position], height)
+            if value is not None:
+                found.append((self._keys[position], value))
+        return found
+
     def commit(self, height: int, writes: Writes, side: Writes) -> bytes:
         """Apply one block's writes and give the new root."""
         assert height == self.height + 1, f"height {height} cannot follow {self.height}"

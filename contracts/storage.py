@@ -39,6 +39,12 @@ class StateStore(Protocol):
         """At most `limit` entries whose key has the prefix and is not below `start`, in key order."""
         ...
 
+    def scan_back(
+        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """At most `limit` entries from the highest key below `end` down to `start`."""
+        ...
+
     def commit(self, height: int, writes: Writes, side: Writes) -> bytes:
         """Apply one block's writes, durable together, and give the new root."""
         ...
@@ -75,6 +81,10 @@ class Reader(Protocol):
         """At most `limit` entries with the prefix and not below `start`, in key order."""
         ...
 
+    def scan_back(self, start: bytes, end: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """At most `limit` entries from the highest key below `end` down to `start`."""
+        ...
+
 
 class HeightReader:
     """The state at one height."""
@@ -90,6 +100,10 @@ class HeightReader:
     def scan(self, prefix: bytes, start: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries with the prefix and not below `start`, in key order."""
         return self._state.scan(prefix, start, limit, self._height)
+
+    def scan_back(self, start: bytes, end: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """At most `limit` entries from the highest key below `end` down to `start`."""
+        return self._state.scan_back(start, end, limit, self._height)
 
 
 class CachedReader:
@@ -119,6 +133,10 @@ class CachedReader:
     def scan(self, prefix: bytes, start: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries with the prefix and not below `start`, in key order."""
         return self._state.scan(prefix, start, limit)
+
+    def scan_back(self, start: bytes, end: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """At most `limit` entries from the highest key below `end` down to `start`."""
+        return self._state.scan_back(start, end, limit)
 
     def on_commit(self, writes: Writes) -> None:
         """The state has changed by these writes."""

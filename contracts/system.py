@@ -23,7 +23,7 @@ import msgspec
 from contracts import codes, costs
 from contracts.catalogue import CONTRACTS, LAYOUTS, SOURCES, SYSTEM, Loaded
 from contracts.keys import Key, state_key
-from contracts.language.interface import Context, Failure, Host, Meter, Method, SourceRefused
+from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Method, SourceRefused
 from ledger import codec, hashing
 from ledger.types import NAME_PATTERN, Account, Parameters
 
@@ -310,7 +310,7 @@ def _put_version(host: SystemHost, name: str, version: int, owner: str, loaded: 
 def _page(host: SystemHost, variable: str, after: str, limit: int) -> list[tuple[str, bytes]]:
     if not 1 <= limit <= PAGE_MAX:
         raise Failure(codes.BAD_VALUE, f"limit must be 1 to {PAGE_MAX}")
-    found = host.scan(variable, (), (after,) if after else None, limit)
+    found = host.scan(variable, (), Bounds(after=(after,) if after else None), limit)
     return [(str(key[0]), value) for key, value in found]
 
 

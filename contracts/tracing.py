@@ -13,7 +13,7 @@ import msgspec
 
 from contracts.catalogue import Loaded
 from contracts.keys import Key
-from contracts.language.interface import Context, Failure, Host, Meter, Program, Value
+from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Program, Value
 from contracts.language.program import compile_watched
 from contracts.language.unit import Env
 from contracts.language.watching import LineWatch, Values
@@ -274,10 +274,10 @@ class WatchedHost:
         self._host.put(variable, key, value)
         self._tracer.add(WriteStep(self._tracer.depth, self._meter.used, _place(variable, key), _stored(value)))
 
-    def scan(self, variable: str, prefix: Key, after: Key | None, limit: int) -> list[tuple[Key, bytes]]:
+    def scan(self, variable: str, prefix: Key, bounds: Bounds, limit: int) -> list[tuple[Key, bytes]]:
         """Look for entries."""
-        found = self._host.scan(variable, prefix, after, limit)
-        place = _place(variable, prefix) + ("" if after is None else f" after {_place('', after)}")
+        found = self._host.scan(variable, prefix, bounds, limit)
+        place = _place(variable, prefix) + _between(bounds)
         self._tracer.add(ScanStep(self._tracer.depth, self._meter.used, place, limit, len(found)))
         return found
 
@@ -309,6 +309,13 @@ def _shown(values: Values) -> Shown:
 
 def _place(variable: str, key: Key) -> str:
     return variable + (f"[{', '.join([literal(part) for part in key])}]" if key else "")
+
+
+def _between(bounds: Bounds) -> str:
+    """The bounds of a scan as they were written."""
+    named = [("after", bounds.after), ("before", bounds.before), ("first", bounds.first), ("last", bounds.last)]
+    written = [f" {name} {_place('', key)}" for name, key in named if key is not None]
+    return "".join(written) + (" reverse" if bounds.reverse else "")
 
 
 def _stored(data: bytes | None) -> str | None:

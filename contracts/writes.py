@@ -8,8 +8,18 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from heapq import merge as merge_sorted
+from typing import NamedTuple
 
 from contracts.storage import Reader
+
+
+class Span(NamedTuple):
+    """Where a scan looks: keys with a prefix, not below `start` and below `end`; from the highest down if `reverse`."""
+
+    prefix: bytes
+    start: bytes
+    end: bytes
+    reverse: bool
 
 
 class WriteSet:
@@ -35,32 +45,28 @@ class WriteSet:
         for key, value in upper.values.items():
             self.put(key, value)
 
-    def keys_from(self, start: bytes, prefix: bytes) -> Iterator[bytes]:
-        """The written keys with this prefix, not below `start`, in order."""
-        if not self.values:
-            return
+    def keys_in(self, span: Span) -> Iterator[bytes]:
+        """The written keys of a span, in its order."""
         if self._sorted is None:
             self._sorted = sorted(self.values)
-        for position in range(bisect_left(self._sorted, start), len(self._sorted)):
-            key = self._sorted[position]
-            if not key.startswith(prefix):
-                return
-            yield key
+        positions = range(bisect_left(self._sorted, span.start), bisect_left(self._sorted, span.end))
+        for position in reversed(positions) if span.reverse else positions:
+            yield self._sorted[position]
 
 
 def overlaid(
-    layers: Sequence[WriteSet], reader: Reader, prefix: bytes, start: bytes, page: int
+    layers: Sequence[WriteSet], reader: Reader, span: Span, page: int
 ) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """State entries with the prefix from `start` on, in key order, as the layers (uppermost first) leave them.
+    """State entries of a span, in its order, as the layers (uppermost first) leave them.
 
     Yields (key, value, bytes read). A key that a layer deleted comes with None, and what lies below a layer counts
     as read, so that whoever pays for the scan pays for all of it.
     """
     stored: dict[bytes, bytes] = {}  # what was read ahead of the entry at hand
-    sources: list[Iterator[bytes]] = [layer.keys_from(start, prefix) for layer in layers if layer.values]
-    sources.append(_stored_keys(reader, prefix, start, page, stored))
+    sources: list[Iterator[bytes]] = [layer.keys_in(span) for layer in layers if layer.values]
+    sources.append(_stored_keys(reader, span, page, stored))
     previous = None
-    for key in merge_sorted(*sources):
+    for key in merge_sorted(*sources, reverse=span.reverse):
         if key != previous:
             previous = key
             below = stored.pop(key, None)
@@ -75,13 +81,19 @@ def _value_of(key: bytes, layers: Sequence[WriteSet], below: bytes | None) -> by
     return below
 
 
-def _stored_keys(reader: Reader, prefix: bytes, start: bytes, page: int, stored: dict[bytes, bytes]) -> Iterator[bytes]:
+def _stored_keys(reader: Reader, span: Span, page: int, stored: dict[bytes, bytes]) -> Iterator[bytes]:
     """Page through the stored entries; the values of the page at hand are left in `stored`."""
-    while True:
-        entries = reader.scan(prefix, start, page)
+    start, end = span.start, span.end
+    while start < end:
+        entries = reader.scan_back(start, end, page) if span.reverse else reader.scan(span.prefix, start, page)
         for key, value in entries:
+            if key >= end:
+                return
             stored[key] = value
             yield key
         if len(entries) < page:
             return
-        start = entries[-1][0] + b"\x00"
+        if span.reverse:
+            end = entries[-1][0]
+        else:
+            start = entries[-1][0] + b"\x00"

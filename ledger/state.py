@@ -77,6 +77,13 @@ class State:
         rows = self._versions.scan(_VALUE + prefix, _VALUE + (start or prefix), limit, height)
         return [(row[1:], value) for row, value in rows]
 
+    def scan_back(
+        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` (key, value) from the highest key below `end` down to `start`."""
+        rows = self._versions.scan_back(_VALUE + start, _VALUE + end, limit, height)
+        return [(row[1:], value) for row, value in rows]
+
     def prove(self, key: bytes, height: int | None = None) -> bytes:
         """The encoded proof of a key's value, or of its absence, against `root_at(height)`. Raises `HeightNotKept`."""
         root = self._versions.get(_ROOT, height) or NOTHING

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from contracts.language.interface import (
+    Bounds,
     Context,
     Failure,
     Host,
@@ -23,6 +24,7 @@ from contracts.language.interface import (
 from contracts.language.program import check, compile_source
 
 __all__ = [
+    "Bounds",
     "Context",
     "Failure",
     "Host",

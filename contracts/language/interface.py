@@ -151,6 +151,20 @@ class Host(Protocol):
     """
 
     chain_id: str = ""
+
+
+class Bounds(msgspec.Struct, frozen=True, gc=False):
+    """Where a scan looks: full keys, None where there is no bound. `first` and `last` belong to it, `after` and
+    `before` do not. `reverse`: from the highest key down."""
+
+    after: Key | None = None
+    before: Key | None = None
+    first: Key | None = None
+    last: Key | None = None
+    reverse: bool = False
+
+
+EVERYWHERE = Bounds()
     @property
     def context(self) -> Context:
         """Who, when, where."""
@@ -164,9 +178,9 @@ class Host(Protocol):
         """Store bytes; None deletes."""
         ...
 
-    def scan(self, variable: str, prefix: Key, after: Key | None, limit: int) -> list[tuple[Key, bytes]]:
-        """At most `limit` entries of `variable` in key order whose key starts with `prefix` and has more parts than
-        it, and lies strictly after the full key `after` (None: from the first), with this frame's own writes."""
+    def scan(self, variable: str, prefix: Key, bounds: Bounds, limit: int) -> list[tuple[Key, bytes]]:
+        """At most `limit` entries of `variable` in the order of the bounds whose key starts with `prefix` and has more
+        parts than it, and lies within `bounds`, with this frame's own writes."""
         ...
 
     def emit(self, event: str, fields: dict[str, Value]) -> None:

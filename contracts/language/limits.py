@@ -43,4 +43,4 @@ ENCODED_BYTES_MAX: Final = 128 << 10  # one stored value, one event, one argumen
 DICT_KEY_INTEGER_MAX: Final = (1 << 61) - 2  # larger integers can be made to collide in the host's hash tables
 KEY_CHARACTERS_MAX: Final = 1024  # of one str or bytes in a state key
 MESSAGE_CHARACTERS_MAX: Final = 256  # of a `require` or `Error` message; the rest is cut off
-SCAN_LIMIT_MAX: Final = 1000  # entries that one iteration over a Map may ask for
+SCAN_LIMIT_MAX: Final = 1000  # entries that one iteration over a Map may ask for, items of one page of a List

@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from contracts import codes
-from contracts.address import is_address, why_not
-from contracts.language import gas, limits
-from contracts.language.interface import Host, Key, Meter
+from contracts.language import gas
+from contracts.language.interface import Host, Meter
+from contracts.language.places import LENGTH, key_maker, loader, storer
 from contracts.language.rules import expression
+from contracts.language.scans import scan_map, slice_list
 from contracts.language.unit import HOST, METER, Body, Code, Env, StateVariable, constant
-from contracts.language.value_types import ADDRESS, STR, Misfit, Scalar, Type, has_decimal, has_tuple
-from contracts.language.values import decode, encode, fail, index, shown, type_name, want
-
-LENGTH: Final[Key] = ()  # where a List keeps its length
+from contracts.language.values import decode, encode, fail, index, shown
 
 
 def variable_of(body: Body, node: ast.expr) -> StateVariable | None:
@@ -27,76 +25,6 @@ def variable_of(body: Body, node: ast.expr) -> StateVariable | None:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
         return body.unit.state.get(node.attr) if body.in_class else None
     return None
-
-
-# ── values and keys ───────────────────────────────────────────────────────────────────────────────
-
-
-def loader(variable: StateVariable) -> Callable[[Meter, bytes], Any]:
-    """What turns stored bytes into a value of the declared type."""
-    kind = variable.value
-    if not has_tuple(kind) and not has_decimal(kind):
-        return decode
-    return lambda meter, data: kind.fit(meter, decode(meter, data), outside=True)
-
-
-def storer(variable: StateVariable) -> Callable[[Meter, Any], bytes]:
-    """What checks a value against the declared type and gives its bytes."""
-    kind = variable.value
-    what = f"a value of {variable.name}"
-
-    def store(meter: Meter, value: Any) -> bytes:
-        try:
-            kind.fit(meter, value)
-        except Misfit as error:
-            fail(codes.BAD_TYPE, f"{what} {error}")
-        return encode(meter, value)
-
-    def store_scalar(meter: Meter, value: Any) -> bytes:
-        if type(value) is not scalar:
-            fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
-        return encode(meter, value)
-
-    scalar = kind.kind if isinstance(kind, Scalar) and kind is not ADDRESS else None
-    return store if scalar is None else store_scalar
-
-
-def _part(kind: Type, value: Any, what: str) -> Any:
-    assert isinstance(kind, Scalar)
-    if type(value) is not kind.kind:
-        fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
-    if kind is ADDRESS:
-        if not is_address(value):
-            fail(codes.BAD_TYPE, f"{what} is none: {why_not(value)}")
-        return value
-    if (kind.kind is str or kind.kind is bytes) and len(value) > limits.KEY_CHARACTERS_MAX:
-        fail(codes.SIZE_LIMIT, f"{what} of {len(value)}, at most {limits.KEY_CHARACTERS_MAX} are allowed")
-    return value
-
-
-def key_maker(body: Body, variable: StateVariable) -> Callable[[Any], Key]:
-    """What turns a written key into the key tuple of the host; the Addresses in it are paid for with the statement."""
-    body.pay(gas.ADDRESS * variable.keys.count(ADDRESS))
-    what = f"a key of {variable.name}"
-    kinds = variable.keys
-
-    def nested(value: Any) -> Key:
-        if type(value) is not tuple or len(value) != len(kinds):
-            fail(codes.BAD_TYPE, f"{what} must be a tuple of {len(kinds)}")
-        return tuple([_part(kind, part, what) for kind, part in zip(kinds, value, strict=True)])
-
-    if variable.nested:
-        return nested
-    only = kinds[0]
-    if only is not STR:
-        return lambda value: (_part(only, value, what),)
-
-    def plain(value: Any) -> Key:
-        if type(value) is str and len(value) <= limits.KEY_CHARACTERS_MAX:
-            return (value,)
-        return (_part(only, value, what),)
-
-    return plain
 
 
 def _no_such(variable: StateVariable, key: Any) -> str:
@@ -108,6 +36,8 @@ def _no_such(variable: StateVariable, key: Any) -> str:
 
 def get_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Code:
     """self.m[key] and self.l[i]."""
+    if isinstance(node.slice, ast.Slice) and variable.kind == "List":
+        return _slice(body, node.slice, variable)
     if not _subscriptable(body, node, variable):
         return constant(None)
     body.pay(gas.STATE_READ)
@@ -116,12 +46,25 @@ def get_item(body: Body, node: ast.Subscript, variable: StateVariable) -> Code:
     return lambda env: read(env[METER], env[HOST], written(env))
 
 
+def _slice(body: Body, node: ast.Slice, variable: StateVariable) -> Code:
+    body.pay(gas.STATE_READ)
+    value_of = loader(variable)
+    return slice_list(
+        body,
+        node,
+        variable,
+        lambda meter, host: list_length(meter, host, variable),
+        lambda meter, host, place: _stored_item(meter, host, variable, value_of, place),
+    )
+
+
 def _subscriptable(body: Body, node: ast.Subscript, variable: StateVariable) -> bool:
     if variable.kind == "Var":
         body.problem(node, "type", f"{variable.name} is a Var: use self.{variable.name}.get() and .set(value)")
         return False
     if isinstance(node.slice, ast.Slice):
-        body.problem(node, "not_allowed", "a slice of stored state: read the items one by one")
+        use = "use .items(limit, ...)" if variable.kind == "Map" else "assign and delete the items one by one"
+        body.problem(node, "not_allowed", f"a slice of stored state: {use}")
         return False
     return True
 
@@ -384,51 +327,6 @@ def _map_pop(body: Body, node: ast.Call, variable: StateVariable, name: str) -> 
     return pop
 
 
-def _map_scan(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
-    """keys, values, items (limit, after=key, prefix=first parts): a list in key order."""
-    body.pay(gas.SCAN)
-    options = {keyword.arg: expression(body, keyword.value) for keyword in node.keywords}
-    args = [expression(body, argument) for argument in node.args]
-    if len(args) != 1 or not set(options) <= {"after", "prefix"} or len(options) != len(node.keywords):
-        body.problem(node, "arity", f"{name}(limit, after=key, prefix=first_parts) takes the limit, and these by name")
-        return constant(None)
-    if "prefix" in options and not variable.nested:
-        body.problem(node, "arity", f"{variable.name} has plain keys: prefix= is for keys that are tuples")
-    limit, nothing = args[0], constant(None)
-    after, prefix = options.get("after", nothing), options.get("prefix", nothing)
-    value_of, key_of, where, plain = loader(variable), key_maker(body, variable), variable.name, not variable.nested
-
-    def scan(env: Env) -> list[Any]:
-        meter = env[METER]
-        start, count, first = after(env), limit(env), prefix(env)
-        _scan_limit(meter, count)
-        found = env[HOST].scan(where, _prefix(variable, first), None if start is None else key_of(start), count)
-        meter.charge(len(found) * gas.SCAN_ENTRY)
-        if name == "keys":
-            return [key[0] if plain else key for key, _ in found]
-        if name == "values":
-            return [value_of(meter, data) for _, data in found]
-        return [(key[0] if plain else key, value_of(meter, data)) for key, data in found]
-
-    return scan
-
-
-def _scan_limit(meter: Meter, count: Any) -> None:
-    if not 0 <= want(int, count, "the limit") <= limits.SCAN_LIMIT_MAX:
-        fail(codes.BAD_VALUE, f"a limit of {count}, it must lie from 0 to {limits.SCAN_LIMIT_MAX}")
-    meter.charge(count * gas.ITEM_MADE)
-
-
-def _prefix(variable: StateVariable, first: Any) -> Key:
-    if first is None:
-        return ()
-    parts = first if type(first) is tuple else (first,)
-    if len(parts) >= len(variable.keys):
-        fail(codes.BAD_VALUE, f"a prefix of {variable.name} has fewer than {len(variable.keys)} parts")
-    what = f"a prefix of {variable.name}"
-    return tuple([_part(kind, part, what) for kind, part in zip(variable.keys, parts, strict=False)])
-
-
 def _list_append(body: Body, node: ast.Call, variable: StateVariable, name: str) -> Code:
     body.pay(gas.STATE_READ + 2 * gas.STATE_WRITE)
     args = _arguments(body, node, name, 1, 1)
@@ -464,6 +362,6 @@ def _list_pop(body: Body, node: ast.Call, variable: StateVariable, name: str) ->
 
 _METHODS: Final[dict[str, dict[str, Callable[[Body, ast.Call, StateVariable, str], Code]]]] = {
     "Var": {"get": _var_get, "set": _var_set, "delete": _var_delete, "exists": _var_exists},
-    "Map": {"get": _map_get, "pop": _map_pop, "keys": _map_scan, "values": _map_scan, "items": _map_scan},
+    "Map": {"get": _map_get, "pop": _map_pop, "keys": scan_map, "values": scan_map, "items": scan_map},
     "List": {"append": _list_append, "pop": _list_pop},
 }

@@ -82,16 +82,6 @@ def key_of(variable: StateVariable, written: Any) -> tuple[Any, ...]:
     return _parts(variable, written, what)
 
 
-def prefix_of(variable: StateVariable, written: Any) -> tuple[Any, ...]:
-    """The first parts of keys as the host takes them; () for None. Raises `Failure`."""
-    if written is None:
-        return ()
-    parts = written if type(written) is tuple else (written,)
-    if len(parts) >= len(variable.keys):
-        raise Failure(codes.BAD_VALUE, f"a prefix of {variable.name} has fewer than {len(variable.keys)} parts")
-    return _parts(variable, parts, f"a prefix of {variable.name}")
-
-
 def _parts(variable: StateVariable, parts: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     return tuple([_part(kind, part, what) for kind, part in zip(variable.keys, parts, strict=False)])
 

@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, cast, get_args, get_origin, overload
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, overload
 
 from contracts import codes
 from contracts.keys import Key
-from contracts.language import limits
-from contracts.language import state as rules
-from contracts.language.interface import Failure, Host
+from contracts.language import places as rules
+from contracts.language import scans
+from contracts.language.interface import Bounds, Failure, Host
 from contracts.language.values import decode, encode, shown
 from contracts.native.failures import pythonic
-from contracts.native.kinds import FREE, key_of, prefix_of, state_variable
+from contracts.native.kinds import FREE, key_of, state_variable
 from contracts.native.world import Binding
 
 K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
+
+
+class Between(TypedDict, Generic[K], total=False):
+    """Where `keys`, `values` and `items` of a Map look."""
+
+    after: K | None
+    before: K | None
+    first: K | None
+    last: K | None
+    prefix: Any
+    reverse: bool
 
 
 class _Nothing:
@@ -155,30 +166,35 @@ class Map(Place, Generic[K, V]):
             raise self._missing(key)
         return default
 
-    def keys(self, limit: int, *, after: K | None = None, prefix: Any = None) -> list[K]:
-        """At most `limit` keys, in key order, after a key, with the same first parts."""
-        return [self._written(key) for key, _ in self._scan(limit, after, prefix)]
+    def keys(self, limit: int, **bounds: Unpack[Between[K]]) -> list[K]:
+        """At most `limit` keys, in key order: those after, before, from `first`, up to `last`, with the same `prefix`.
 
-    def values(self, limit: int, *, after: K | None = None, prefix: Any = None) -> list[V]:
+        `first` and `last` are themselves within, `after` and `before` are not. With `reverse` from the highest down.
+        """
+        return [self._written(key) for key, _ in self._scan(limit, **bounds)]
+
+    def values(self, limit: int, **bounds: Unpack[Between[K]]) -> list[V]:
         """The values of `keys`."""
-        return [self._declared.load(FREE, data) for _, data in self._scan(limit, after, prefix)]
+        return [self._declared.load(FREE, data) for _, data in self._scan(limit, **bounds)]
 
-    def items(self, limit: int, *, after: K | None = None, prefix: Any = None) -> list[tuple[K, V]]:
+    def items(self, limit: int, **bounds: Unpack[Between[K]]) -> list[tuple[K, V]]:
         """The keys and values of `keys`."""
-        found = self._scan(limit, after, prefix)
+        found = self._scan(limit, **bounds)
         return [(self._written(key), self._declared.load(FREE, data)) for key, data in found]
 
     def _written(self, key: Key) -> K:
         return cast("K", key if self._declared.variable.nested else key[0])
 
     @pythonic
-    def _scan(self, limit: Any, after: Any, prefix: Any) -> list[tuple[Key, bytes]]:
-        if type(limit) is not int:
-            raise Failure(codes.BAD_TYPE, f"the limit must be int, not {type(limit).__name__}")
-        if not 0 <= limit <= limits.SCAN_LIMIT_MAX:
-            raise Failure(codes.BAD_VALUE, f"a limit of {limit}, it must lie from 0 to {limits.SCAN_LIMIT_MAX}")
-        first = prefix_of(self._declared.variable, prefix)
-        return self._host.scan(self._name, first, None if after is None else self._place(after), limit)
+    def _scan(self, limit: Any, *, prefix: Any = None, reverse: Any = False, **keys: Any) -> list[tuple[Key, bytes]]:
+        scans.hold_limit(limit)
+        first = scans.prefix_of(self._declared.variable, prefix)
+        if unknown := sorted(set(keys) - set(scans.BOUNDS)):
+            raise TypeError(f"no bound of a Map is called {unknown[0]!r}")
+        places = {name: self._place(keys[name]) for name in scans.BOUNDS if keys.get(name) is not None}
+        if type(reverse) is not bool:
+            raise Failure(codes.BAD_TYPE, f"reverse must be bool, not {type(reverse).__name__}")
+        return self._host.scan(self._name, first, Bounds(reverse=reverse, **places), limit)
 
 
 class List(Place, Generic[V]):
@@ -198,9 +214,18 @@ class List(Place, Generic[V]):
             raise Failure(codes.INDEX_ERROR, f"index {place} of {self._name}, which has {length} items")
         return (real,)
 
+    @overload
+    def __getitem__(self, place: int) -> V: ...
+    @overload
+    def __getitem__(self, place: slice[int | None, int | None, None]) -> list[V]: ...
     @pythonic
-    def __getitem__(self, place: int) -> V:
-        return cast("V", self._read(self._index(place)))
+    def __getitem__(self, place: Any) -> Any:
+        if type(place) is not slice:
+            return self._read(self._index(place))
+        if place.step is not None:
+            raise Failure(codes.BAD_VALUE, "a step in a slice of stored state: read the page, then slice it")
+        pages = scans.page_of(self._declared.variable, place.start, place.stop, self.__len__)
+        return [self._read((at,)) for at in pages]
 
     @pythonic
     def __setitem__(self, place: int, value: V) -> None:

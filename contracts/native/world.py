@@ -16,7 +16,7 @@ from contracts.catalogue import Loaded, Read
 from contracts.frame import Frame
 from contracts.invocation import Invocation, Setting
 from contracts.keys import Key, contract_prefix, split_key
-from contracts.language.interface import Context, Host, Meter, Method
+from contracts.language.interface import Bounds, Context, Host, Meter, Method
 from contracts.native.entries import entries_of, entry_of
 from contracts.native.kinds import FREE
 from contracts.writes import WriteSet
@@ -160,6 +160,11 @@ class World:
         keys = sorted(key for key in self.values if key.startswith(prefix) and key >= start)
         return [(key, self.values[key]) for key in keys[:limit]]
 
+    def scan_back(self, start: bytes, end: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """At most `limit` entries from the highest key below `end` down to `start`."""
+        keys = sorted((key for key in self.values if start <= key < end), reverse=True)
+        return [(key, self.values[key]) for key in keys[:limit]]
+
     def find(self, name: str, _read: Read) -> Loaded | None:
         """An object as something to call. Only a test calls an init, and only from outside."""
         binding = self.bindings.get(name)
@@ -222,9 +227,9 @@ class Between:
         frame.put(variable, key, value)
         self._binding.home.apply(frame.writes)
 
-    def scan(self, variable: str, prefix: Key, after: Key | None, limit: int) -> list[tuple[Key, bytes]]:
-        """Entries in key order."""
-        return self._binding.home.frame(self._binding).scan(variable, prefix, after, limit)
+    def scan(self, variable: str, prefix: Key, bounds: Bounds, limit: int) -> list[tuple[Key, bytes]]:
+        """Entries in the order of the bounds."""
+        return self._binding.home.frame(self._binding).scan(variable, prefix, bounds, limit)
 
     def emit(self, event: str, fields: dict[str, Any]) -> None:
         """Check an event's size."""

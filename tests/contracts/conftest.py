@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from contracts.engine import Engine
-from contracts.language.interface import Failure, Method, Problem, SourceRefused
+from contracts.language.interface import Bounds, Failure, Method, Problem, SourceRefused
 from contracts.memory import MemoryState
 from ledger import codec, hashing
 from ledger.crypto import SigningKey
@@ -198,7 +198,7 @@ def chain():
 
     def scan(host, _meter, prefix, after, limit):
         """view"""
-        found = host.scan("m", tuple(prefix), None if after is None else tuple(after), limit)
+        found = host.scan("m", tuple(prefix), Bounds(after=None if after is None else tuple(after)), limit)
         return [[list(key), codec.decode(value)] for key, value in found]
 
     def swallow(host, meter):

@@ -12,6 +12,12 @@ IMPORTS = "from contracts import Contract, Error, Event, List, Map, Value, Var, 
 GAS = 200_000_000
 
 
+def within(key, bounds):
+    """Whether a scan between these bounds finds a key."""
+    low = (bounds.first is None or key >= bounds.first) and (bounds.after is None or key > bounds.after)
+    return low and (bounds.last is None or key <= bounds.last) and (bounds.before is None or key < bounds.before)
+
+
 class MemoryHost:
     """State as a dict, events as a list, other contracts as functions that record what they are given."""
 
@@ -31,9 +37,11 @@ class MemoryHost:
         else:
             self.entries[variable, key] = value
 
-    def scan(self, variable, prefix, after, limit):
+    def scan(self, variable, prefix, bounds, limit):
         found = sorted(key for name, key in self.entries if name == variable and len(key) > len(prefix))
-        chosen = [key for key in found if key[: len(prefix)] == prefix and (after is None or key > after)]
+        chosen = [key for key in found if key[: len(prefix)] == prefix and within(key, bounds)]
+        if bounds.reverse:
+            chosen.reverse()
         return [(key, self.entries[variable, key]) for key in chosen[:limit]]
 
     def emit(self, event, fields):
