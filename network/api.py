@@ -155,12 +155,13 @@ class StateAnswer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ExecutorStatus(msgspec.Struct, frozen=True, array_like=True):
-    """How the executor stands. `sandbox` names the protections that are in force."""
+    """How the executor stands. `sandbox` names the protections in force; `unprotected` those missing, and why."""
 
     height: int
     state_root: bytes
     contracts: int
     sandbox: tuple[str, ...]
+    unprotected: tuple[tuple[str, str], ...] = ()
 
 
 class ExecutionOutcome(msgspec.Struct, frozen=True, array_like=True):

@@ -1,4 +1,4 @@
-"""The executor process: contracts and the state, behind one Unix socket. No key, no network, bounded memory.
+"""The executor process: contracts and the state, behind one Unix socket, in a sandbox (`network.sandbox`).
 
 It runs what the validator orders and answers views and state reads of gateways. Its state is derived: losing it
 costs a replay, never data. `python -m network.executor_process` is started by `quorate start`, not by hand.
@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from network.api import (
 )
 from network.ipc import Connection, RemoteError, Server
 from network.lifeline import StopSignal, run, set_up_logging, settle_memory
+from network.sandbox import Protection
 from network.supervisor import EXIT_UNFIT
 
 log = logging.getLogger("quorate.executor")
@@ -52,9 +54,10 @@ _encode = msgspec.msgpack.Encoder().encode
 class ExecutorService:
     """One engine, one request at a time: the socket's answers come in the order of the work."""
 
-    def __init__(self, engine: Engine, protections: tuple[str, ...], forget: asyncio.Event) -> None:
+    def __init__(self, engine: Engine, protections: Sequence[Protection], forget: asyncio.Event) -> None:
         self._engine = engine
-        self._protections = protections
+        self._in_force = tuple(each.name for each in protections if each.in_force)
+        self._missing = tuple((each.name, each.missing) for each in protections if not each.in_force)
         self._forget = forget
 
     async def handle(self, _connection: Connection, payload: bytes) -> bytes:
@@ -79,7 +82,8 @@ class ExecutorService:
                 self._forget.set()
                 return None
             case GetExecutorStatus():
-                return ExecutorStatus(engine.height, engine.root, len(engine.contracts()), self._protections)
+                contracts = len(engine.contracts())
+                return ExecutorStatus(engine.height, engine.root, contracts, self._in_force, self._missing)
             case View(contract, method, args, sender, height):
                 view = engine.view(contract, method, args, sender, height)
                 return ViewOutcome(*(getattr(view, name) for name in ViewOutcome.__struct_fields__))
@@ -110,33 +114,65 @@ def open_state(path: Path) -> State:
         return State.open(path)
     except (DataLost, OtherFormat) as error:
         log.error("%s; it is deleted and rebuilt from the blocks", error)
-        shutil.rmtree(path)
+        empty(path)
         return State.open(path)
 
 
-async def serve(socket_path: Path, state_path: Path, genesis_path: Path) -> int:
-    """Open the state and answer until told to stop, or until the parent is gone."""
+def empty(directory: Path) -> None:
+    """Delete all that is in a directory, and leave the directory: removing that is a right over the one above."""
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+async def serve(
+    socket_path: Path,
+    state_path: Path,
+    genesis_path: Path,
+    protections: tuple[Protection, ...] = (),
+) -> int:
+    """Open the state and answer until told to stop, or until the parent is gone. `protections`: those of `drop`.
+
+    The state's directory is there, and the order matters: the socket is bound before `confine` takes the right to it,
+    and the state is opened after, since LevelDB starts threads, which are bound as the one that starts them.
+    """
     genesis = load_genesis(genesis_path)
-    protections = sandbox.enter()
+    server = Server(socket_path, _not_yet)
+    server.bind()
+    protections += sandbox.confine([state_path])
     state = open_state(state_path)
     engine = Engine(state, genesis)
     engine.initialise()
     forget = asyncio.Event()
-    server = Server(socket_path, ExecutorService(engine, protections, forget).handle)
-    await server.start()
-    log.info("serving at height %d, protections: %s", engine.height, ", ".join(protections) or "none")
-    settle_memory()
     stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
+    await server.start()
+    protections += sandbox.seal()
+    server.handler = ExecutorService(engine, protections, forget).handle
+    log.info("serving at height %d, %s", engine.height, _told(protections))
+    settle_memory()
     forgotten = asyncio.create_task(forget.wait())
     await asyncio.wait((stop, forgotten), return_when=asyncio.FIRST_COMPLETED)
     await server.close()
     state.close()
     if forget.is_set():
         log.warning("deleting the state, as told: it is rebuilt from the blocks")
-        shutil.rmtree(state_path)
+        empty(state_path)
     for task in (stop, forgotten):
         task.cancel()
     return 0
+
+
+async def _not_yet(_connection: Connection, _payload: bytes) -> bytes:
+    raise RemoteError("starting", "the executor is not ready yet")
+
+
+def _told(protections: Sequence[Protection]) -> str:
+    """The log's line about the sandbox."""
+    in_force = ", ".join(each.name for each in protections if each.in_force)
+    missing = "; ".join(f"{each.name} ({each.missing})" for each in protections if not each.in_force)
+    return f"protections: {in_force or 'none'}" + (f"; not in force: {missing}" if missing else "")
 
 
 def main() -> int:
@@ -147,9 +183,11 @@ def main() -> int:
     parser.add_argument("--genesis", type=Path, required=True)
     parser.add_argument("--log-level", default="info")
     arguments = parser.parse_args()
+    protections = sandbox.drop()
     set_up_logging("executor", arguments.log_level)
+    arguments.state.mkdir(parents=True, exist_ok=True)
     try:
-        return run(serve(arguments.socket, arguments.state, arguments.genesis))
+        return run(serve(arguments.socket, arguments.state, arguments.genesis, protections))
     except GenesisError as error:
         log.error("%s", error)
         return EXIT_UNFIT

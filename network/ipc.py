@@ -255,6 +255,7 @@ class Server:
         self.limits = limits or Limits()
         self._connections: set[Connection] = set()
         self._server: asyncio.AbstractServer | None = None
+        self._socket: socket.socket | None = None
         self._inode: int | None = None
 
     @property
@@ -262,10 +263,19 @@ class Server:
         """Clients that are connected, or whose last request is not finished."""
         return len(self._connections)
 
-    async def start(self) -> None:
-        """Listen. Replaces the socket file of a dead process; raises `SocketInUse` when its owner lives."""
-        sock = _bind(self.path)
+    def bind(self) -> None:
+        """Take the path, and refuse everybody until `start`: for who must give up the right to it in between.
+
+        Replaces the socket file of a dead process; raises `SocketInUse` when its owner lives.
+        """
+        self._socket = _bind(self.path)
         self._inode = self.path.stat().st_ino
+
+    async def start(self) -> None:
+        """Listen, and take the path first unless that is done."""
+        if self._socket is None:
+            self.bind()
+        sock, self._socket = self._socket, None
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: Connection(self), sock=sock)
 
     async def close(self) -> None:
@@ -276,7 +286,7 @@ class Server:
         self._server = None
         for connection in list(self._connections):
             await connection._close()  # noqa: SLF001 - one class in two: a connection is its server's
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # a sandbox may have taken the right away
             if self.path.stat().st_ino == self._inode:
                 self.path.unlink()
 

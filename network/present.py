@@ -293,6 +293,7 @@ def executor_status(found: ExecutorStatus) -> Json:
         "state_root": found.state_root.hex(),
         "contracts": found.contracts,
         "sandbox": list(found.sandbox),
+        "unprotected": dict(found.unprotected),
     }
 
 
