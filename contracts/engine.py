@@ -64,9 +64,9 @@ class Engine:
     ) -> None:
         self._state = state
         self._genesis = genesis
+        self._chain_id = genesis.chain_id.hex()
         compiled, system = compile_source or _language, SystemProgram(genesis.parameters)
         self._catalogue = Catalogue(system, compiled)
-        self._chain_id = genesis.chain_id.hex()
         if watch is not None:
             self._catalogue = Catalogue(watch(system, ""), lambda source: watch(compiled(source), source))
         self._newest = CachedReader(state)
@@ -159,10 +159,10 @@ class Engine:
             reader=reader,
             catalogue=self._catalogue,
             is_executed=is_executed,
+            chain_id=self._chain_id,
         )
 
     def _was_executed(self, identity: ExecutedId) -> bool:
-            chain_id=self._chain_id,
         return self._state.side_get(_id_key(identity)) is not None
 
     def _side_writes(self, height: int, time_ms: int, ids: Iterable[ExecutedId]) -> dict[bytes, bytes | None]:

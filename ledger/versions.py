@@ -84,11 +84,6 @@ class Versions:
             _append(found, waiting.pop(), then)
         return found
 
-    def kept_above(self, height: int, name: bytes) -> Iterator[bytes]:
-        """The records of this name that were kept with the heights above one, oldest first."""
-        if height != self.height:
-            self._expect_kept(height)
-        for change in range(height + 1, self.height + 1):
     def scan_back(self, start: bytes, end: bytes, limit: int, height: int | None = None) -> list[tuple[bytes, bytes]]:
         """At most `limit` (row, value) from the highest row below `end` down to `start`, at a height (None: newest)."""
         then = self._changed_since(b"", start, height, end)
@@ -107,6 +102,11 @@ class Versions:
             _append(found, waiting.pop(), then)
         return found
 
+    def kept_above(self, height: int, name: bytes) -> Iterator[bytes]:
+        """The records of this name that were kept with the heights above one, oldest first."""
+        if height != self.height:
+            self._expect_kept(height)
+        for change in range(height + 1, self.height + 1):
             record = self._read(b"o" + _HEIGHT.pack(change) + name)
             if record is not None:
                 yield record
@@ -129,45 +129,6 @@ class Versions:
         height: int,
         rows: Mapping[bytes, tuple[bytes | None, bytes | None]],
         plain: Mapping[bytes, bytes | None],
-    def walk(self, prefix: bytes, height: int) -> Iterator[tuple[bytes, bytes]]:
-        """Every (row, value) with the prefix, in order, at a height. Nothing may be committed meanwhile."""
-        then = self._changed_since(prefix, prefix, height)
-        waiting = sorted((row for row, value in then.items() if value is not None), reverse=True)
-        for row, value in self._iterate(b"r" + prefix, b"r" + prefix):
-            while waiting and waiting[-1] < row:
-                yield waiting[-1], then[waiting.pop()] or b""
-            if row not in then:
-                yield row, value
-            elif waiting and waiting[-1] == row:
-                yield row, then[waiting.pop()] or b""
-        for row in reversed(waiting):
-            yield row, then[row] or b""
-
-    def freeze(self) -> FrozenRows:
-        """The rows as they are now, to be read while commits go on. Close it: the database keeps what it shows."""
-        return FrozenRows(self._database.snapshot(), self.path)
-
-    def load(self, rows: Iterable[tuple[bytes, bytes]], plain: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write rows of a state that did not grow here. Until `begin` it has no height, and cannot be opened again."""
-        self._refuse_after_fault()
-        assert self.height < 0, "only an empty database is loaded"
-        batch = self._database.write_batch()
-        for kind, each in ((b"r", rows), (b"s", plain)):
-            for row, value in each:
-                batch.put(kind + row, value)
-        self._write(batch)
-
-    def begin(self, height: int) -> None:
-        """What was loaded is the state of this height, durably."""
-        self._refuse_after_fault()
-        assert self.height < 0, "only an empty database is loaded"
-        sync_logs(self.path)
-        self.height = self.oldest = self._flushed = height
-        batch = self._database.write_batch()
-        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, height, height + 1))
-        self._write(batch)
-        sync_logs(self.path)
-
         kept: Mapping[bytes, bytes] = _NOTHING_KEPT,
     ) -> None:
         """Write one height, all of it or nothing: each row as (old value, new value), and the plain rows.

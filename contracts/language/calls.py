@@ -96,7 +96,7 @@ def _positional(body: Body, node: ast.Call, name: str, least: int, most: int) ->
 
 def _plain_function(body: Body, node: ast.Call, name: str) -> Code:
     body.pay(gas.SHA256 if name == "sha256" else gas.METHOD_CALL)
-    if name in API_NAMES:
+    if name in ("sha256", "Decimal"):
         body.unit.needs_import(node, name)
     made = _LITERALS.get(name)
     if made is not None and len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and not node.keywords:
@@ -278,9 +278,9 @@ def _call_attribute(body: Body, node: ast.Call, function: ast.Attribute) -> Code
     stored = state.variable_of(body, owner)
     if stored is not None:
         return state.call(body, node, stored, name)
-    if isinstance(owner, ast.Name) and (owner.id, name) in CLASS_FUNCTIONS:
     if peers.is_peer(body, owner):
         return peers.call(body, node, owner, name)
+    if isinstance(owner, ast.Name) and (owner.id, name) in CLASS_FUNCTIONS:
         body.pay(gas.METHOD_CALL)
         least, most, apply = CLASS_FUNCTIONS[owner.id, name]
         return _apply(apply, _positional(body, node, f"{owner.id}.{name}", least, most))
@@ -313,10 +313,10 @@ def _call_self(body: Body, node: ast.Call, name: str) -> Code:
         return _emit(body, node)
     if name == "call":
         return _call_contract(body, node)
-    own = body.unit.methods.get(name)
     if name == "at" and "Interface" in body.unit.imported:
         body.problem(node, "not_allowed", f"{peers.USAGE}; what self.at() gives is no value")
         return constant(None)
+    own = body.unit.methods.get(name)
     if own is None:
         body.problem(node, "unknown_name", f"the contract has no method {name!r}")
         return constant(None)

@@ -141,15 +141,6 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     time: int
     transaction_id: str
     contract: str
-
-
-class Host(Protocol):
-    """The world of one call frame, given by the runtime. Values cross as canonical bytes, so nothing is aliased.
-
-    Whatever the runtime charges for state access it charges itself, to the same meter, beside what the
-    interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure`.
-    """
-
     chain_id: str = ""
 
 
@@ -165,6 +156,15 @@ class Bounds(msgspec.Struct, frozen=True, gc=False):
 
 
 EVERYWHERE = Bounds()
+
+
+class Host(Protocol):
+    """The world of one call frame, given by the runtime. Values cross as canonical bytes, so nothing is aliased.
+
+    Whatever the runtime charges for state access it charges itself, to the same meter, beside what the
+    interpreter charges for encoding and decoding. In a view `put` and `emit` raise `Failure`.
+    """
+
     @property
     def context(self) -> Context:
         """Who, when, where."""
@@ -191,6 +191,10 @@ EVERYWHERE = Bounds()
         """Call another contract. Arguments and result are detached copies. Raises the callee's `Failure`."""
         ...
 
+    def ask(self, contract: str, method: str, args: list[Value]) -> Value:
+        """As `call`, of a view only: what runs there can write nothing."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -200,10 +204,6 @@ class Method:
     kind: str
     parameters: tuple[tuple[str, str], ...]
     returns: str
-    def ask(self, contract: str, method: str, args: list[Value]) -> Value:
-        """As `call`, of a view only: what runs there can write nothing."""
-        ...
-
     doc: str
     line: int
 

@@ -57,7 +57,6 @@ class Snapshot:
     states: tuple[MemoryState, ...]
     time_ms: int
     events: tuple[Event, ...]
-    gas: dict[str, tuple[int, ...]]
 
 
 class NewChain(Protocol):
@@ -229,11 +228,10 @@ class LocalChain:
         copies = [state.copy() for state in states if isinstance(state, MemoryState)]
         if len(copies) != len(states):
             raise TypeError("only a chain whose state is in memory has snapshots: leave out `state`")
-        gas = {name: tuple(figures) for name, figures in self.gas.items()}
-        return Snapshot(self, tuple(copies), self.time_ms, tuple(self.events), gas)
+        return Snapshot(self, tuple(copies), self.time_ms, tuple(self.events))
 
     def revert(self, snapshot: Snapshot) -> None:
-        """Make everything as it was: state, height, time, events, gas. Names of accounts stay known to the test."""
+        """Make state, height, time and events what they were. Gas that was measured and names of accounts stay."""
         if snapshot.chain is not self:
             raise ValueError("this snapshot is of another chain")
         copies = [state.copy() for state in snapshot.states]
@@ -242,7 +240,6 @@ class LocalChain:
             engine.mark_sealed(engine.height)
         self.time_ms = snapshot.time_ms
         self.events = list(snapshot.events)
-        self.gas = {name: list(figures) for name, figures in snapshot.gas.items()}
 
     # ── blocks ────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from network.cli import contracts, evidence, export, keys, nodes, reading, receipts, replay, setup, simulate
+from network.cli import (
+    contracts,
+    evidence,
+    export,
+    keys,
+    new_contract,
+    nodes,
+    reading,
+    receipts,
+    replay,
+    setup,
+    simulate,
+)
 from network.cli.console import examples
 
 app = typer.Typer(
@@ -27,6 +39,7 @@ app.command(rich_help_panel=SET_UP, epilog=setup.INIT_EXAMPLES)(setup.init)
 app.command("testnet", rich_help_panel=SET_UP, epilog=setup.TESTNET_EXAMPLES)(setup.make_network)
 app.command(rich_help_panel=SET_UP, epilog=nodes.START_EXAMPLES)(nodes.start)
 app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
+app.command("new-contract", rich_help_panel=USE, epilog=new_contract.NEW_CONTRACT_EXAMPLES)(new_contract.new_contract)
 app.command(rich_help_panel=USE, epilog=contracts.CHECK_EXAMPLES)(contracts.check)
 app.command(rich_help_panel=USE, epilog=contracts.DEPLOY_EXAMPLES)(contracts.deploy)
 app.command(rich_help_panel=USE, epilog=contracts.CALL_EXAMPLES)(contracts.call)

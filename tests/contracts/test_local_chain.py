@@ -3,7 +3,15 @@
 import pytest
 
 from contracts import Contract, Event, Var, call, init, view
-from contracts.testing import BLOCK_TIME_MS, GENESIS_TIME_MS, CallFailed, LocalChain
+from contracts.testing import (
+    BLOCK_TIME_MS,
+    GENESIS_TIME_MS,
+    CallFailed,
+    GasReport,
+    GasUnknown,
+    LocalChain,
+)
+from contracts.testing.chain import MODES
 
 CLOCK = '''
 from contracts import Contract, Event, Var, call, init, require, view
@@ -41,9 +49,9 @@ class Clock(Contract):
 '''
 
 
-@pytest.fixture
-def chain():
-    chain = LocalChain("alice", "bob")
+@pytest.fixture(params=MODES)
+def chain(request):
+    chain = LocalChain("alice", "bob", mode=request.param)
     chain.deploy(CLOCK, "clock", 5)
     return chain
 
@@ -84,7 +92,7 @@ def test_a_call_gives_result_events_and_gas(chain):
         ("clock", "Ticked", {"at": chain.time_ms})
     ]
     assert chain.events_of("clock", "Ticked") == list(outcome.events)
-    assert chain.gas["clock.wind"] == [outcome.gas_used]
+    assert chain.gas.get("clock.wind", []) == ([] if chain.mode == "python" else [outcome.gas_used])
 
 
 def test_a_failure_raises_unless_it_is_asked_for(chain):
@@ -159,3 +167,94 @@ def test_a_class_of_a_test_file_still_runs_as_plain_python(chain):
     assert doubler.current() == 2
     assert doubler.ctx.events == [Doubled(value=2)]
     assert chain.deploy(Doubler, "doubler", check=False).code == "source_refused"
+
+
+# ── gas ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_gas_is_reported_by_method_with_its_least_median_and_most():
+    report = GasReport.together([{"clock.wind": [30, 10, 1_000], "clock.now": [7, 5]}, {"clock.wind": [20]}])
+    assert [method.name for method in report.methods] == ["clock.now", "clock.wind"]
+    wind = report["clock.wind"]
+    assert (wind.calls, wind.least, wind.median, wind.most) == (4, 10, 20, 1_000)
+    assert str(report).splitlines() == [
+        "method      calls  min  median    max",
+        "clock.now       2    5       5      7",
+        "clock.wind      4   10      20  1,000",
+    ]
+    with pytest.raises(KeyError, match=r"no call of 'clock.stop' has succeeded here; there is gas of clock.now, cl"):
+        report["clock.stop"]
+
+
+def test_a_report_has_what_succeeded_and_deployments_and_views(chain):
+    outcome = chain.call("alice", "clock", "wind")
+    chain.call("alice", "clock", "wind", gas_limit=100, check=False)
+    chain.view("clock", "last")
+    if chain.mode == "python":
+        for ask in (chain.gas_report, lambda: outcome.gas_used):
+            with pytest.raises(GasUnknown, match="pytest --contracts=interpreter"):
+                ask()
+        return
+    report = chain.gas_report()
+    assert [method.name for method in report.methods] == ["clock.last", "clock.wind", "deploy clock"]
+    assert (report["clock.wind"].calls, report["clock.wind"].most) == (1, outcome.gas_used)
+
+
+# ── time and snapshots ────────────────────────────────────────────────────────────────────────────
+
+
+def test_time_is_told_in_seconds_and_reached_by_height_or_moment(chain):
+    chain.advance(seconds=90)
+    assert (chain.height, chain.time_ms) == (2, GENESIS_TIME_MS + 2 * BLOCK_TIME_MS + 90_000)
+    chain.advance_to(height=10)
+    assert (chain.height, chain.time_ms) == (10, GENESIS_TIME_MS + 10 * BLOCK_TIME_MS + 90_000)
+    moment = chain.time_ms + 86_400_000
+    chain.advance_to(time_ms=moment)
+    assert (chain.height, chain.view("clock", "now")[1]) == (11, moment)
+    chain.advance_to(height=13, time_ms=moment + 1)
+    assert (chain.height, chain.time_ms) == (13, moment + 2 * BLOCK_TIME_MS)
+
+
+@pytest.mark.parametrize(
+    "there", [{"height": 1}, {"height": 0}, {"time_ms": GENESIS_TIME_MS}, {"height": 5, "time_ms": 0}]
+)
+def test_nobody_travels_into_the_past(chain, there):
+    with pytest.raises(ValueError, match="it goes forward only"):
+        chain.advance_to(**there)
+    for step in ({"heights": -1}, {"ms": -1}, {"seconds": -1}):
+        with pytest.raises(ValueError, match="time goes forward only"):
+            chain.advance(**step)
+    assert chain.height == 1
+
+
+def test_a_snapshot_is_come_back_to_as_often_as_one_likes(chain):
+    chain.call("alice", "clock", "wind")
+    wound = chain.view("clock", "last")
+    before = chain.snapshot()
+    seen = (chain.height, chain.time_ms, list(chain.events), chain.engine.root)
+    for pause in (5, 7):
+        chain.advance(3, seconds=pause)
+        chain.call("bob", "clock", "wind")
+        chain.deploy(CLOCK, "another", 1)
+        assert chain.view("clock", "last") != wound
+        chain.revert(before)
+        assert (chain.height, chain.time_ms, chain.events, chain.engine.root) == seen
+        assert chain.view("clock", "last") == wound
+        assert chain.contract("another") is None
+    assert chain.call("alice", "clock", "wind").ok
+    assert len(chain.gas.get("clock.wind", ())) == (0 if chain.mode == "python" else 4)  # measured is measured
+
+
+def test_a_snapshot_is_forward_in_time_as_well_as_back(chain):
+    early = chain.snapshot()
+    chain.call("alice", "clock", "wind")
+    late, wound = chain.snapshot(), chain.view("clock", "last")
+    chain.revert(early)
+    assert chain.view("clock", "last") == 5
+    chain.revert(late)
+    assert (chain.height, chain.view("clock", "last")) == (2, wound)
+
+
+def test_a_snapshot_of_another_chain_is_refused(chain):
+    with pytest.raises(ValueError, match="of another chain"):
+        chain.revert(LocalChain().snapshot())
