@@ -196,6 +196,13 @@ def read_key(key: bytes) -> Parts:
     return {"contract": names[0].decode(), "variable": names[1].decode(), "elements": elements}
 
 
+def element_text(element: bool | int | bytes | str) -> str:
+    """A part of a key, for people."""
+    if isinstance(element, bool):
+        return "true" if element else "false"
+    return element.hex() if isinstance(element, bytes) else str(element)
+
+
 def _read_element(reader: _Reader, tag: int) -> bool | int | bytes | str:
     if tag == 1:
         value = reader.take(1)[0]

@@ -23,6 +23,7 @@ from ledger.proof_encoding import (
     Parts,
     Shape,
     decode,
+    element_text,
     read_key,
 )
 
@@ -86,7 +87,7 @@ def _taken_apart(document: Parts) -> Parts:
     closings = _items(document, "closings", CLOSINGS_MAX)
     return {
         "kind": kind,
-        "anchor": anchor and {"header": _header(anchor), "validators": _bytes(anchor, "validators")},
+        "anchor": {} if anchor is None else {"header": _header(anchor), "validators": _bytes(anchor, "validators")},
         "closings": [
             {"header": _header(each), "seal": _seal(each), "validators": _bytes(each, "validators")}
             for each in closings
@@ -143,13 +144,6 @@ def _summary(proof: Parts) -> Parts:
     summary["chain"] = header["chain_id"].hex()
     summary["sealed_by_members"] = [entry["member"] for entry in proof["seal"]["signatures"]]
     return summary
-
-
-def element_text(element: bool | int | bytes | str) -> str:
-    """A part of a key, for people."""
-    if isinstance(element, bool):
-        return "true" if element else "false"
-    return element.hex() if isinstance(element, bytes) else str(element)
 
 
 def _utc(time_ms: int) -> str:

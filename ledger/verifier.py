@@ -177,14 +177,22 @@ def _check_receipt(proof: Parts) -> None:
 
 
 def _check_place(what: str, leaf: bytes, root: bytes, proof: Parts, path: list[bytes]) -> None:
-    """RFC 9162, 2.1.3.2: the leaf is the one at the receipt's index, among the header's transactions."""
+    """The leaf is the one at the receipt's index, among the header's transactions."""
     index, size = proof["receipt"]["index"], proof["header"]["transaction_count"]
     if index >= size:
         raise InvalidProof(f"the index is {index}, in a block of {size} transactions")
-    node, position, last = _hash(b"\x00", leaf), index, size - 1
+    if not is_included(root, _hash(b"\x00", leaf), index, size, path):
+        raise InvalidProof(f"the {what} is not under the header's root at index {index}")
+
+
+def is_included(root: bytes, leaf_hash: bytes, index: int, size: int, path: list[bytes]) -> bool:
+    """Whether the leaf with this hash is number `index` of `size` under the root (RFC 9162, 2.1.3.2)."""
+    node, position, last = leaf_hash, index, size - 1
+    if position > last:
+        return False
     for sibling in path:
         if last == 0:
-            raise InvalidProof(f"the path of the {what} is longer than the way to the root")
+            return False  # longer than the way to the root
         if position % 2 or position == last:
             node = _hash(b"\x01", sibling, node)
             while position % 2 == 0 and position:  # levels where the last node moved up unpaired
@@ -192,8 +200,7 @@ def _check_place(what: str, leaf: bytes, root: bytes, proof: Parts, path: list[b
         else:
             node = _hash(b"\x01", node, sibling)
         position, last = position // 2, last // 2
-    if last or node != root:
-        raise InvalidProof(f"the {what} is not under the header's root at index {index}")
+    return last == 0 and node == root
 
 
 def _check_state(proof: Parts) -> None:

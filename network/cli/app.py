@@ -13,6 +13,7 @@ from network.cli import (
     keys,
     new_contract,
     nodes,
+    proof,
     reading,
     receipts,
     replay,
@@ -47,6 +48,7 @@ app.command(rich_help_panel=USE, epilog=contracts.VIEW_EXAMPLES)(contracts.view)
 app.command(rich_help_panel=LOOK, epilog=reading.STATUS_EXAMPLES)(reading.status)
 app.command(rich_help_panel=LOOK, epilog=reading.BLOCK_EXAMPLES)(reading.block)
 app.command(rich_help_panel=LOOK, epilog=reading.TX_EXAMPLES)(reading.tx)
+app.add_typer(proof.app, name="proof", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK, epilog=receipts.VERIFY_EXAMPLES)(receipts.verify)
 app.command(rich_help_panel=LOOK, epilog=replay.REPLAY_EXAMPLES)(replay.replay)
 app.command(rich_help_panel=LOOK, epilog=evidence.EVIDENCE_EXAMPLES)(evidence.evidence)

@@ -53,6 +53,7 @@ KINDS: dict[str, Kind] = {
     "unknown_variable": Kind(404, "No such state variable"),
     "unknown_account": Kind(404, "No such account"),
     "not_sealed": Kind(409, "The transaction is not sealed yet"),
+    "no_proof": Kind(404, "There is nothing to prove"),
     # what a contract answered
     "bad_arguments": Kind(422, "The arguments do not fit"),
     "view_failed": Kind(422, "The view failed"),

@@ -19,6 +19,7 @@ from network.gateway.problems import Problem
 from network.gateway.routes_chain import chain_routes
 from network.gateway.routes_contracts import contract_routes
 from network.gateway.routes_node import node_routes
+from network.gateway.routes_proofs import proof_routes
 from network.gateway.services import Services
 from network.ipc import RemoteError
 
@@ -28,6 +29,7 @@ def make_api(services: Services, metrics_page: Any) -> FastAPI:
     api = FastAPI(title="Quorate", docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
     api.include_router(chain_routes(services))
     api.include_router(contract_routes(services))
+    api.include_router(proof_routes(services))
     api.include_router(node_routes(services, metrics_page))
     describe(api)
 

@@ -76,7 +76,7 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
         await services.reach(min_height)
         if accept not in ("json", "raw", "light"):
             raise Problem("bad_parameter", f"format is {accept[:40]!r}; it is json, raw or light")
-        record = await _find_block(services, block, light=accept == "light")
+        record = await find_block(services, block, light=accept == "light")
         if accept != "json":
             return Response(codec.encode(record), media_type=BLOCK_TYPE)
         validators = present.signers_of(record.block.header, await services.validators())
@@ -92,7 +92,8 @@ async def _light_blocks(services: Services, first: int, last: int) -> list[Block
     return blocks
 
 
-async def _find_block(services: Services, name: str, *, light: bool) -> BlockRecord:
+async def find_block(services: Services, name: str, *, light: bool) -> BlockRecord:
+    """A sealed block by height or hash. Raises `Problem`."""
     if len(name) == 64:
         record = await services.validator.block_by_hash(hex_32("the block's hash", name))
         if record is None:
@@ -123,7 +124,7 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
         await services.reach(min_height)
         name = hex_32("the transaction's id", transaction_id)
         waiting = parse_wait(wait, timeout_s, services.settings)
-        found = await _find_transaction(services, name, waiting.timeout_s if waiting.sealed else 0.0)
+        found = await find_transaction(services, name, waiting.timeout_s if waiting.sealed else 0.0)
         if found.state != "sealed":
             shown = _pending(found, STILL_PENDING if waiting.sealed else PENDING_NOTE)
             return services.answer(shown, 202 if waiting.sealed else 200)
@@ -135,10 +136,10 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
     async def download_receipt(transaction_id: TransactionId, min_height: MinHeight = None) -> Response:
         await services.reach(min_height)
         name = hex_32("the transaction's id", transaction_id)
-        found = await _find_transaction(services, name, 0.0)
+        found = await find_transaction(services, name, 0.0)
         if found.state != "sealed":
             raise Problem("not_sealed", "the transaction waits for a block; its receipt exists once that is sealed")
-        record = await _record_of(services, found, light=False)
+        record = await record_of(services, found, light=False)
         return Response(
             make_proof_json(record, found.index),
             headers={"content-disposition": f'attachment; filename="receipt-{name.hex()[:16]}.json"'},
@@ -146,7 +147,8 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
         )
 
 
-async def _find_transaction(services: Services, transaction_id: bytes, wait_s: float) -> TransactionRecord:
+async def find_transaction(services: Services, transaction_id: bytes, wait_s: float) -> TransactionRecord:
+    """A transaction, sealed or waiting; for its outcome one may wait. Raises `Problem`."""
     with services.waiters.place(transaction_id) as place:
         found = await services.validator.transaction(transaction_id)
         if found is not None and found.state != "sealed" and wait_s > 0 and await place.outcome(wait_s):
@@ -167,7 +169,8 @@ def _pending(found: TransactionRecord, detail: str) -> dict[str, Any]:
     return {"id": shown["id"], "state": "pending", "detail": detail, "transaction": shown}
 
 
-async def _record_of(services: Services, found: TransactionRecord, *, light: bool) -> BlockRecord:
+async def record_of(services: Services, found: TransactionRecord, *, light: bool) -> BlockRecord:
+    """The block that a sealed transaction is in. Raises `Problem`."""
     records = await services.validator.blocks(found.height, found.height, light)
     if not records:
         raise Problem("busy", f"block {found.height} is not at hand; try again, or ask another node")
@@ -175,7 +178,7 @@ async def _record_of(services: Services, found: TransactionRecord, *, light: boo
 
 
 async def _sealed(services: Services, found: TransactionRecord, *, with_proof: bool) -> dict[str, Any]:
-    record = await _record_of(services, found, light=not with_proof)
+    record = await record_of(services, found, light=not with_proof)
     validators = present.signers_of(record.block.header, await services.validators())
     shown = present.transaction(found.raw)
     answer = {

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from ledger.types import HEIGHT_MAX
 from network import present
-from network.api import ContractInfo, ViewOutcome
+from network.api import ContractInfo, StateAnswer, ViewOutcome
 from network.gateway.http import BodyBudget, read_body
 from network.gateway.parameters import MinHeight
 from network.gateway.problems import Problem
@@ -228,16 +228,7 @@ def _add_state(router: APIRouter, services: Services) -> None:
         min_height: MinHeight = None,
     ) -> Response:
         await services.reach(min_height)
-        _check_height(services, height)
-        variable, *segments = path_segments(request)
-        found = await find_contract(services, contract)
-        declared = dict(found.state).get(variable)
-        if declared is None:
-            raise Problem(
-                "unknown_variable",
-                f"{contract} declares no {variable[:80]!r}; it has {', '.join(dict(found.state)) or 'none'}",
-            )
-        answer = await services.executor.state(contract, encode_path(variable, declared, segments), height)
+        declared, variable, answer = await look_up(services, contract, path_segments(request, "/v1/state"), height)
         return services.answer(
             {
                 "contract": contract,
@@ -254,8 +245,28 @@ def _add_state(router: APIRouter, services: Services) -> None:
         )
 
 
-def path_segments(request: Request) -> list[str]:
-    """The segments after the contract, each unquoted by itself: a key may hold an escaped slash."""
+async def look_up(
+    services: Services, contract: str, path: list[str], height: int | None
+) -> tuple[str, str, StateAnswer]:
+    """The declared type of a variable, its name, and what stands at a path below it. Raises `Problem`."""
+    _check_height(services, height)
+    variable, *segments = path
+    found = await find_contract(services, contract)
+    declared = dict(found.state).get(variable)
+    if declared is None:
+        raise Problem(
+            "unknown_variable",
+            f"{contract} declares no {variable[:80]!r}; it has {', '.join(dict(found.state)) or 'none'}",
+        )
+    return (
+        declared,
+        variable,
+        await services.executor.state(contract, encode_path(variable, declared, segments), height),
+    )
+
+
+def path_segments(request: Request, prefix: str) -> list[str]:
+    """The segments after prefix and contract, each unquoted by itself: a key may hold an escaped slash."""
     raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
     parts = raw.partition(b"?")[0].decode("ascii", "replace").split("/")
-    return [unquote(part) for part in parts[4:]]
+    return [unquote(part) for part in parts[prefix.count("/") + 2 :]]

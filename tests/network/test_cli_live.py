@@ -91,6 +91,47 @@ def test_a_transaction_is_looked_up_kept_and_verified(quorate: Shell, tmp_path: 
     assert quorate("tx", sent["id"], "--receipt", receipt).code == 1  # a receipt is never replaced
 
 
+def test_everything_that_can_be_proven_is_kept_as_a_file_and_verified(quorate: Shell, tmp_path: Path) -> None:
+    ann = quorate.address("ann")
+    sent = quorate("call", "token", "transfer", ann, "7", "--json").json
+    for words, claim in [
+        (("transaction", sent["id"]), "valid: this transaction took place at block "),
+        (("receipt", sent["id"]), "valid: this was the outcome of the transaction at block "),
+        (("event", sent["id"], 0), "valid: this event was emitted at block "),
+        (("header", sent["height"]), "valid: this header was sealed at block "),
+        (("state", "token", "balances", ann), f"valid: token.balances['{ann}'] had this value at block "),
+        (("state", "token", "balances", "nobody"), "valid: token.balances['nobody'] had no value at block "),
+    ]:
+        file = tmp_path / f"{words[0]}-{words[-1]}.json"
+        kept = quorate("proof", *words, "--output", file, genesis=True)
+        assert kept.code == 0, kept.err
+        assert kept.out.startswith(claim)
+        assert f"written: {file}" in kept.out
+        verified = quorate("verify", file, "--genesis", quorate.network.genesis_path)
+        assert (verified.code, verified.out) == (0, kept.out.partition("written: ")[0])
+        assert quorate("proof", *words, "--output", file).code == 1  # a proof is never replaced
+
+
+def test_a_proof_may_begin_at_a_trusted_header(quorate: Shell, tmp_path: Path) -> None:
+    sent = quorate("call", "token", "transfer", "somebody", "1", "--json").json
+    file = tmp_path / "outcome.json"
+    kept = quorate("proof", "receipt", sent["id"], "--output", file, "--header", sent["block_hash"])
+    assert kept.code == 0, kept.err
+    verified = quorate("verify", file, "--header", sent["block_hash"], "--json")
+    assert (verified.code, verified.json["transaction_id"]) == (0, sent["id"])
+    refused = quorate("verify", file, "--genesis", quorate.network.genesis_path)
+    assert refused.out.startswith(f"invalid, because it begins at header {sent['block_hash']}")
+    assert quorate("verify", file, "--header", "ab").code == 2
+
+
+def test_a_proof_that_nothing_checks_is_written_and_called_unchecked(quorate: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "supply.json"
+    kept = quorate("proof", "state", "token", "supply", "--output", file)
+    assert kept.code == 0
+    assert kept.err.startswith("not checked: give --genesis FILE")
+    assert quorate("verify", file, "--genesis", quorate.network.genesis_path).code == 0
+
+
 def test_a_block_names_its_transactions(quorate: Shell) -> None:
     sent = quorate("call", "token", "transfer", "somebody", "1", "--json").json
     for name in (sent["height"], sent["block_hash"]):
