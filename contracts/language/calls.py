@@ -96,7 +96,7 @@ def _positional(body: Body, node: ast.Call, name: str, least: int, most: int) ->
 
 def _plain_function(body: Body, node: ast.Call, name: str) -> Code:
     body.pay(gas.SHA256 if name == "sha256" else gas.METHOD_CALL)
-    if name in ("sha256", "Decimal"):
+    if name in API_NAMES:
         body.unit.needs_import(node, name)
     made = _LITERALS.get(name)
     if made is not None and len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and not node.keywords:

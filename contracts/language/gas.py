@@ -15,10 +15,8 @@ from contracts.language.interface import Meter
 # ── fixed, by construct ───────────────────────────────────────────────────────────────────────────
 STATEMENT: Final = 15  # any statement, besides what is in it
 LOAD: Final = 5  # a name, a constant
-OPERATION: Final = 30  # an operator, a comparison, `not`, a conditional expression, a part of an f-string
-CHAIN: Final = 60  # a chained comparison, besides its operators
-SUBSCRIPT: Final = 30  # x[i], x[a:b], of values
-SLICE: Final = 60  # x[a:b], besides
+OPERATION: Final = 20  # an operator, a comparison, `not`, a conditional expression
+SUBSCRIPT: Final = 25  # x[i], x[a:b], of values
 BUILD: Final = 40  # a list, dict or tuple display, besides its items
 METHOD_CALL: Final = 45  # a method of a value, a built-in function
 FUNCTION_CALL: Final = 120  # a method of the contract, a function of the module
@@ -33,22 +31,16 @@ EMIT: Final = 300  # one event, besides its fields and what the runtime charges
 CONTRACT_CALL: Final = 1000  # besides what happens inside
 SHA256: Final = 150  # besides the bytes
 POW_MODULO: Final = 60  # for each bit of the exponent
+ADDRESS: Final = 60  # an Address looked at: an argument, a key, a value that leaves
 DECIMAL: Final = 80  # an operation on a Decimal, besides
 DECIMAL_TEXT: Final = 200  # a Decimal read from its text, or written as one
-SORTED_INTEGER: Final = 2  # a comparison while items are sorted, of two int
-SORTED_TEXT: Final = 4  # of two str or bytes, besides their characters
-SORTED_DECIMAL: Final = 20  # of two Decimals
-SORTED_ROW: Final = 20  # of two lists or tuples, besides what is in them
+DECIMAL_SORTED_WEIGHT: Final = 200  # bytes that a Decimal counts for where values are sorted
 
 # ── by size ───────────────────────────────────────────────────────────────────────────────────────
-TEXT: Final = 30  # a str or bytes made by an operation, besides its characters
-SEARCH: Final = 60  # looking for an item in a list or tuple, besides its items
-ITEM_MADE: Final = 8  # an item of a display, an argument, an item appended
-ITEM_COPIED: Final = 1  # an item of a list or tuple that is made or copied as a whole
-ITEMS_MOVED_PER_UNIT: Final = 8  # items of a list that move to another place for one unit of gas
-INTEGER_MADE: Final = 4  # besides, for each integer of a range that is made into a list
-TEXT_MADE: Final = 6  # besides, for each part that a text is split into, or character (not ASCII) made a list item
-PAIR_MADE: Final = 8  # besides, for each pair of `enumerate`, `zip`, `.items()` that is made into a list item
+ITEM_MADE: Final = 8  # a list item, a tuple item: eight bytes and the copying
+INTEGER_MADE: Final = 14  # besides, for each integer of a range that is made into a list
+TEXT_MADE: Final = 35  # besides, for each character of a text that is not ASCII made into a list item
+PAIR_MADE: Final = 35  # besides, for each pair of `enumerate`, `zip`, `.items()` that is made into a list item
 ENTRY_MADE: Final = 60  # a dict entry
 ITEM_SCANNED: Final = 6  # an item looked at
 ITEM_CODED: Final = 30  # a value encoded, decoded, checked against a type or compared, for each value in it
@@ -77,27 +69,15 @@ def charge_scanned(meter: Meter, weight: int) -> None:
 
 
 def search_cost(text_length: int, pattern_length: int) -> int:
-    """Gas of looking for a pattern in a text, at the worst that the two can be."""
-    places = text_length - pattern_length + 1
-    if places <= 0:
-        return 0
-    if pattern_length <= 1:
-        return places // 32
-    if text_length >= _LONG_TEXT and pattern_length >= _LONG_PATTERN:
-        return (text_length + pattern_length) // 2
-    return places * (4 + pattern_length // 8) // 8
+    """Gas of looking for a pattern in a text: the host's search is quadratic in the worst case, up to a bound."""
+    return (text_length * (1 + min(pattern_length, 128) // 4) + pattern_length) // CHARACTERS_SCANNED_PER_UNIT
 
 
 def reverse_search_cost(text_length: int, pattern_length: int) -> int:
-    """As `search_cost` from the right, where the host has no linear way."""
-    places = text_length - pattern_length + 1
-    if places <= 0:
-        return 0
-    if pattern_length <= 1:
-        return places // 32
-    return places * (4 + pattern_length // 6) // 8
+    """As `search_cost` from the right, where the host's search has no such bound."""
+    return (text_length * (1 + pattern_length // 4) + pattern_length) // CHARACTERS_SCANNED_PER_UNIT
 
 
-def sort_cost(count: int, comparison: int) -> int:
-    """Gas of sorting `count` items of which comparing two costs `comparison` at most."""
-    return count * count.bit_length() * comparison
+def sort_cost(count: int, item_weight: int) -> int:
+    """Gas of sorting `count` items whose comparison reads at most `item_weight` bytes."""
+    return count * count.bit_length() * (4 + item_weight // CHARACTERS_SCANNED_PER_UNIT)
