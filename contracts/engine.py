@@ -8,6 +8,7 @@ matter. It reads no clock and knows no socket, and it checks no signature: what 
     g -> chain id           r -> state root of height 0, from height 1 on
     t height -> its time    s -> the height sealed last when the block was committed
     i valid_until id -> the height at which this transaction ran
+    b -> the height of the snapshot that this state was begun with, where it was
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from contracts.queries import (
 from contracts.storage import CachedReader, HeightReader, Reader, StateStore
 from contracts.system import SystemProgram, account_key, genesis_writes, roles_in
 from ledger.errors import GenesisError
+from ledger.snapshot_tree import root_of
 from ledger.types import Genesis
 
 VERSIONS_KEPT: Final = 128  # heights below the last sealed one that can be read and executed again
@@ -41,7 +43,7 @@ FORGET_MAX: Final = 200_000  # ids in one block's side writes, those forgotten a
 
 _FORGET_PAGE: Final = 1_000
 
-_GENESIS, _GENESIS_ROOT, _SEALED, _TIME, _ID = b"g", b"r", b"s", b"t", b"i"
+_GENESIS, _GENESIS_ROOT, _SEALED, _TIME, _ID, _BASE = b"g", b"r", b"s", b"t", b"i", b"b"
 
 
 class HeightUnavailable(ValueError):
@@ -70,7 +72,7 @@ class Engine:
         if watch is not None:
             self._catalogue = Catalogue(watch(system, ""), lambda source: watch(compiled(source), source))
         self._newest = CachedReader(state)
-        self._sealed_height = 0
+        self._sealed_height = self._base = 0
         self._forget_from = _ID
         # What a contract may nest is limited by the language, far below this; the host must never be the limit.
         sys.setrecursionlimit(max(sys.getrecursionlimit(), HOST_RECURSION_LIMIT))
@@ -106,6 +108,7 @@ class Engine:
             )
         sealed = self._state.side_get(_SEALED)
         self._sealed_height = 0 if sealed is None else int.from_bytes(sealed, "big")
+        self._base = int.from_bytes(self._state.side_get(_BASE) or b"", "big")
         root = self._state.side_get(_GENESIS_ROOT)
         return self._state.root if root is None else root
 
@@ -206,7 +209,7 @@ class Engine:
     @property
     def _oldest_height(self) -> int:
         """The lowest height whose state can be read."""
-        return max(0, self._sealed_height - VERSIONS_KEPT)
+        return max(self._base, self._sealed_height - VERSIONS_KEPT)
 
     def _readable(self, height: int | None) -> int:
         if height is None:
@@ -254,6 +257,24 @@ class Engine:
         """Which of these keys may send transactions, at the last sealed height."""
         read = self._reader(self._sealed_height).read
         return [bool(roles_in(read(account_key(key.hex()))) & SENDING_ROLES) for key in public_keys]
+
+
+def genesis_root(genesis: Genesis) -> bytes:
+    """The state root of height 0."""
+    writes = genesis_writes(genesis.accounts)
+    return root_of((key, value) for key, value in writes.items() if value is not None)
+
+
+def adopted_side(
+    genesis: Genesis, height: int, time_ms: int, executed: Iterable[tuple[int, ExecutedId]]
+) -> dict[bytes, bytes]:
+    """The side table of a state that came as a snapshot of this height.
+
+    `executed` are (height, id) of what ran in the last blocks up to it, a validity window of them: older ones expired.
+    """
+    side = {_id_key(each): _number(at) for at, each in executed if each.valid_until > height}
+    side |= {_GENESIS: genesis.chain_id, _GENESIS_ROOT: genesis_root(genesis)}
+    return side | {_TIME + _number(height): _number(time_ms), _SEALED: _number(height), _BASE: _number(height)}
 
 
 def _number(value: int) -> bytes:

@@ -7,15 +7,15 @@ or a value means. One process, and in it one thread at a time, owns a state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ledger import state_tree
 from ledger.errors import DataLost
-from ledger.state_pages import StatePages, page_rows
+from ledger.state_pages import StatePages, loaded_pages, page_rows
 from ledger.state_proof import EMPTY, check_state_proof, path_of, value_hash, verify_state_proof
-from ledger.state_tree import NOTHING, TreeChange
-from ledger.versions import Versions
+from ledger.state_tree import NOTHING, Slot, TreeChange
+from ledger.versions import FrozenRows, Versions
 
 __all__ = ["EMPTY_ROOT", "State", "check_state_proof", "verify_state_proof"]
 
@@ -111,6 +111,14 @@ class State:
         self._root = root
         return self.root
 
+    def walk(self, height: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every (key, value) at a height, in order. Nothing may be committed meanwhile. Raises `HeightNotKept`."""
+        return ((row[1:], value) for row, value in self._versions.walk(_VALUE, height))
+
+    def freeze(self) -> FrozenState:
+        """The newest state, to be read while commits go on."""
+        return FrozenState(self.height, self.root, self._versions.freeze())
+
     def side_get(self, key: bytes) -> bytes | None:
         """A value of the side table, as last committed."""
         return self._versions.plain_get(_SIDE + key)
@@ -140,6 +148,44 @@ class State:
             if old != new:
                 rows[_VALUE + key] = (old, new)
         return rows
+
+
+class FrozenState:
+    """The state after one height, for whoever copies it: it does not change. Close it soon, it costs disk."""
+
+    def __init__(self, height: int, root: bytes, rows: FrozenRows) -> None:
+        self.height = height
+        self.root = root
+        self._rows = rows
+
+    def scan(self, start: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        """(key, value) not below `start`, in order, until they have so many bytes; none at the end."""
+        return [(row[1:], value) for row, value in self._rows.scan(_VALUE, _VALUE + start, bytes_max)]
+
+    def close(self) -> None:
+        """Give the disk back; a second call does nothing."""
+        self._rows.close()
+
+
+class StateLoader:
+    """Fills an empty directory with a state that came whole from elsewhere, checked by whoever calls."""
+
+    def __init__(self, path: Path) -> None:
+        self._versions = Versions(path)
+
+    def add(self, entries: Iterable[tuple[bytes, bytes]], pages: Mapping[str, bytes]) -> None:
+        """Some entries, and pages of the tree. Raises `StorageError`."""
+        self._versions.load(((_VALUE + key, value) for key, value in entries), loaded_pages(pages))
+
+    def finish(self, height: int, root: Slot, side: Mapping[bytes, bytes]) -> None:
+        """This was all, and is the state of this height. Raises `StorageError`."""
+        rows = [(_ROOT, root)] if root else []
+        self._versions.load(rows, ((_SIDE + key, value) for key, value in side.items()))
+        self._versions.begin(height)
+
+    def close(self) -> None:
+        """Release the database; a second call does nothing."""
+        self._versions.close()
 
 
 def _changed_leaves(rows: Mapping[bytes, tuple[bytes | None, bytes | None]]) -> list[tuple[bytes, bytes]]:

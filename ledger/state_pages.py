@@ -7,6 +7,8 @@ the block's height; to read a page as it was is to look for it in the records ab
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import msgspec
 
 from ledger.errors import DataLost
@@ -51,6 +53,11 @@ def page_rows(change: TreeChange) -> tuple[dict[bytes, bytes | None], dict[bytes
         rows[_PAGE + nibbles.encode()] = page
         parts.setdefault(_part_of(nibbles), {})[nibbles] = change.before.get(nibbles)
     return rows, {name: _encode(part) for name, part in parts.items()}
+
+
+def loaded_pages(pages: Mapping[str, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The rows of pages that were made elsewhere than by a change."""
+    return ((_PAGE + nibbles.encode(), page) for nibbles, page in pages.items())
 
 
 def _part_of(nibbles: str) -> bytes:

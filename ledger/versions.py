@@ -12,8 +12,9 @@ survived. So each commit leaves its own height as a row; one missing among those
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import plyvel
 
@@ -123,6 +124,45 @@ class Versions:
                 break
             found.append(item)
         return found
+
+    def walk(self, prefix: bytes, height: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every (row, value) with the prefix, in order, at a height. Nothing may be committed meanwhile."""
+        then = self._changed_since(prefix, prefix, height)
+        waiting = sorted((row for row, value in then.items() if value is not None), reverse=True)
+        for row, value in self._iterate(b"r" + prefix, b"r" + prefix):
+            while waiting and waiting[-1] < row:
+                yield waiting[-1], then[waiting.pop()] or b""
+            if row not in then:
+                yield row, value
+            elif waiting and waiting[-1] == row:
+                yield row, then[waiting.pop()] or b""
+        for row in reversed(waiting):
+            yield row, then[row] or b""
+
+    def freeze(self) -> FrozenRows:
+        """The rows as they are now, to be read while commits go on. Close it: the database keeps what it shows."""
+        return FrozenRows(self._database.snapshot(), self.path)
+
+    def load(self, rows: Iterable[tuple[bytes, bytes]], plain: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write rows of a state that did not grow here. Until `begin` it has no height, and cannot be opened again."""
+        self._refuse_after_fault()
+        assert self.height < 0, "only an empty database is loaded"
+        batch = self._database.write_batch()
+        for kind, each in ((b"r", rows), (b"s", plain)):
+            for row, value in each:
+                batch.put(kind + row, value)
+        self._write(batch)
+
+    def begin(self, height: int) -> None:
+        """What was loaded is the state of this height, durably."""
+        self._refuse_after_fault()
+        assert self.height < 0, "only an empty database is loaded"
+        sync_logs(self.path)
+        self.height = self.oldest = self._flushed = height
+        batch = self._database.write_batch()
+        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, height, height + 1))
+        self._write(batch)
+        sync_logs(self.path)
 
     def commit(
         self,
@@ -290,6 +330,32 @@ class Versions:
     def _refuse_after_fault(self) -> None:
         if self._fault:
             raise StorageError(self._fault)
+
+
+class FrozenRows:
+    """The newest rows of a database as they were when this was made."""
+
+    def __init__(self, snapshot: Any, path: Path) -> None:
+        self._snapshot = snapshot  # plyvel has no stubs
+        self._path = path
+
+    def scan(self, prefix: bytes, start: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        """(row, value) with the prefix, not below `start`, in order, until they have so many bytes; one at least."""
+        found: list[tuple[bytes, bytes]] = []
+        size = 0
+        with speaking_of(self._path):
+            for key, value in self._snapshot.iterator(
+                start=b"r" + max(prefix, start), verify_checksums=True, fill_cache=False
+            ):
+                if not key.startswith(b"r" + prefix) or size >= bytes_max:
+                    break
+                found.append((key[1:], value))
+                size += len(key) + len(value)
+        return found
+
+    def close(self) -> None:
+        """Let the database forget what only this shows."""
+        self._snapshot.close()
 
 
 class RecentRows:

@@ -164,6 +164,14 @@ class ExecutorStatus(msgspec.Struct, frozen=True, array_like=True):
     unprotected: tuple[tuple[str, str], ...] = ()
 
 
+class Frozen(msgspec.Struct, frozen=True, array_like=True):
+    """A state that the executor keeps still for a snapshot: what to call it, and which it is."""
+
+    name: str
+    height: int
+    state_root: bytes
+
+
 class ExecutionOutcome(msgspec.Struct, frozen=True, array_like=True):
     """What executing one ordered batch gave. `executed` indexes the batch's transactions; the rest were skipped.
 
@@ -321,8 +329,40 @@ class KnownSenders(msgspec.Struct, frozen=True, array_like=True, tag="known_send
     public_keys: tuple[bytes, ...]
 
 
+class FreezeState(msgspec.Struct, frozen=True, array_like=True, tag="freeze_state"):
+    """-> Frozen: the state of a height that the interval for snapshots kept, or the present one for height 0."""
+
+    height: int
+
+
+class ReadFrozen(msgspec.Struct, frozen=True, array_like=True, tag="read_frozen"):
+    """-> list[tuple[bytes, bytes]]: entries of a frozen state not below `start`, in order; none at the end."""
+
+    name: str
+    height: int
+    start: bytes
+
+
+class ThawState(msgspec.Struct, frozen=True, array_like=True, tag="thaw_state"):
+    """-> None: a frozen state is needed no longer."""
+
+    name: str
+    height: int
+
+
 AnyExecutorRequest = (
-    Execute | MarkSealed | Forget | GetExecutorStatus | View | GetContracts | GetContract | GetState | KnownSenders
+    Execute
+    | MarkSealed
+    | Forget
+    | GetExecutorStatus
+    | View
+    | GetContracts
+    | GetContract
+    | GetState
+    | KnownSenders
+    | FreezeState
+    | ReadFrozen
+    | ThawState
 )
 
 

@@ -29,6 +29,7 @@ from network.api import (
     ExecutionOutcome,
     ExecutorStatus,
     Forget,
+    FreezeState,
     GetContract,
     GetContracts,
     GetExecutorStatus,
@@ -36,13 +37,16 @@ from network.api import (
     KnownSenders,
     MarkSealed,
     MethodInterface,
+    ReadFrozen,
     StateAnswer,
+    ThawState,
     View,
     ViewOutcome,
 )
 from network.ipc import Connection, RemoteError, Server
 from network.lifeline import StopSignal, run, set_up_logging, settle_memory
 from network.sandbox import Protection
+from network.snapshots.frozen import FrozenStates
 from network.supervisor import EXIT_UNFIT
 
 log = logging.getLogger("quorate.executor")
@@ -54,8 +58,11 @@ _encode = msgspec.msgpack.Encoder().encode
 class ExecutorService:
     """One engine, one request at a time: the socket's answers come in the order of the work."""
 
-    def __init__(self, engine: Engine, protections: Sequence[Protection], forget: asyncio.Event) -> None:
+    def __init__(
+        self, engine: Engine, protections: Sequence[Protection], forget: asyncio.Event, frozen: FrozenStates
+    ) -> None:
         self._engine = engine
+        self._frozen = frozen
         self._in_force = tuple(each.name for each in protections if each.in_force)
         self._missing = tuple((each.name, each.missing) for each in protections if not each.in_force)
         self._forget = forget
@@ -74,6 +81,7 @@ class ExecutorService:
         match request:
             case Execute(height, time_ms, transactions):
                 outcome = engine.execute(height, time_ms, transactions)
+                self._frozen.on_executed(height)
                 return ExecutionOutcome(*(getattr(outcome, name) for name in ExecutionOutcome.__struct_fields__))
             case MarkSealed(height):
                 engine.mark_sealed(height)
@@ -97,6 +105,12 @@ class ExecutorService:
                 return StateAnswer(*(getattr(value, name) for name in StateAnswer.__struct_fields__))
             case KnownSenders(public_keys):
                 return engine.known_senders(public_keys)
+            case FreezeState(height):
+                return self._frozen.freeze(height)
+            case ReadFrozen(name, height, start):
+                return self._frozen.read(name, height, start)
+            case ThawState(name, height):
+                return self._frozen.thaw(name, height)
 
 
 def _contract_info(found: Any) -> ContractInfo:
@@ -131,6 +145,7 @@ async def serve(
     socket_path: Path,
     state_path: Path,
     genesis_path: Path,
+    snapshot_every: int,
     protections: tuple[Protection, ...] = (),
 ) -> int:
     """Open the state and answer until told to stop, or until the parent is gone. `protections`: those of `drop`.
@@ -146,15 +161,17 @@ async def serve(
     engine = Engine(state, genesis)
     engine.initialise()
     forget = asyncio.Event()
+    frozen = FrozenStates(state, snapshot_every)
     stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
     await server.start()
     protections += sandbox.seal()
-    server.handler = ExecutorService(engine, protections, forget).handle
+    server.handler = ExecutorService(engine, protections, forget, frozen).handle
     log.info("serving at height %d, %s", engine.height, _told(protections))
     settle_memory()
     forgotten = asyncio.create_task(forget.wait())
     await asyncio.wait((stop, forgotten), return_when=asyncio.FIRST_COMPLETED)
     await server.close()
+    frozen.close()
     state.close()
     if forget.is_set():
         log.warning("deleting the state, as told: it is rebuilt from the blocks")
@@ -181,13 +198,14 @@ def main() -> int:
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--genesis", type=Path, required=True)
+    parser.add_argument("--snapshot-every", type=int, default=0)
     parser.add_argument("--log-level", default="info")
     arguments = parser.parse_args()
     protections = sandbox.drop()
     set_up_logging("executor", arguments.log_level)
     arguments.state.mkdir(parents=True, exist_ok=True)
     try:
-        return run(serve(arguments.socket, arguments.state, arguments.genesis, protections))
+        return run(serve(arguments.socket, arguments.state, arguments.genesis, arguments.snapshot_every, protections))
     except GenesisError as error:
         log.error("%s", error)
         return EXIT_UNFIT

@@ -7,16 +7,18 @@ about it, and returns an exit code. It assembles and decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ledger.crypto import SigningKey
-from ledger.errors import DiskFull, GenesisError, KeyFileError, LedgerError
+from ledger.errors import DiskFull, GenesisError, InvalidProof, KeyFileError, LedgerError, StorageError
 from ledger.genesis import load_genesis
 from ledger.keys import load_signing_key, read_private_file
 from ledger.lock import DirectoryLock
@@ -27,6 +29,8 @@ from network.lifeline import StopSignal, set_up_logging, settle_memory
 from network.lifeline import run as run_loop
 from network.links import LinkError
 from network.paths import NodePaths
+from network.snapshots.joining import Join, is_begun
+from network.snapshots.landing import finish_switch
 from network.supervisor import Child, ChildSpec
 from network.validator import ValidatorNode
 
@@ -36,6 +40,13 @@ EXIT_OK = 0
 EXIT_UNUSABLE = 2  # something is wrong with what the node was given; starting it again changes nothing
 EXIT_FAILED = 1
 
+BEGUN, STATE_MISSING = (
+    "begun",
+    "state",
+)  # why a snapshot comes before the validator, beside what a validator itself says
+JOIN_REST_S = 600.0  # after a join that brought nothing, before another is tried
+
+_EXECUTOR_ENVIRONMENT = ("PYTHONPATH",)  # where its own modules lie; it forgets even that once it has begun
 _CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
 
 
@@ -44,6 +55,8 @@ def run(config: NodeConfig) -> int:
     set_up_logging("validator", config.node.log_level)
     try:
         with DirectoryLock(config.data_directory):
+            if finish_switch(config.data_directory):
+                log.warning("the parts of a snapshot that was ready were moved into their places")
             return run_loop(_run(config))
     except (LedgerError, LinkError, NodeUnavailable) as error:
         print(f"quorate: {error}", file=sys.stderr)  # noqa: T201 - the last word of a command
@@ -54,26 +67,52 @@ async def _run(config: NodeConfig) -> int:
     genesis, key, member = check(config)
     paths = NodePaths(config.data_directory)
     paths.run.mkdir(mode=0o700, exist_ok=True)
-    executor = Child(_executor_spec(config, paths))
     gateway = Child(_gateway_spec(config)) if config.gateway.enabled else None
     stop = StopSignal(follow_parent=False)
-    await executor.start()
-    if gateway is not None:
-        await gateway.start()
-    node: ValidatorNode | None = None
-    try:
-        children = [child for child in (executor, gateway) if child]
-        while node is None or (node.begin_again and not stop.reason):
-            if node is not None:
-                await node.stop()
-            node = ValidatorNode(config, genesis, key, member, executor)
-            code = await _run_one(node, stop, children)
-        return code
-    finally:
+    async with contextlib.AsyncExitStack() as opened:
         if gateway is not None:
-            await gateway.stop()
-        if node is not None:
-            await node.stop()
+            opened.push_async_callback(gateway.stop)
+            await gateway.start()
+        join = BEGUN if is_begun(config.data_directory) else ""
+        again_at = 0.0
+        while True:
+            if join and not await _join(Join(config, genesis, member, needed=join == STATE_MISSING), stop):
+                again_at = time.monotonic() + JOIN_REST_S
+            if stop.reason:
+                return EXIT_OK
+            executor = Child(_executor_spec(config, paths))
+            node = ValidatorNode(config, genesis, key, member, executor, may_join=time.monotonic() >= again_at)
+            code = await _run_until_it_ends(node, executor, gateway, stop)
+            if not node.begin_again or stop.reason:
+                return code
+            join = node.join
+
+
+async def _join(join: Join, stop: StopSignal) -> bool:
+    """Whether the node stands at a snapshot now. A failure of the disk is one of the join alone."""
+    working, stopping = asyncio.create_task(join.run()), asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working not in done:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return False
+    try:
+        return working.result()
+    except (StorageError, InvalidProof) as error:
+        log.error("the snapshot cannot be put in place: %s", error)
+        return False
+
+
+async def _run_until_it_ends(node: ValidatorNode, executor: Child, gateway: Child | None, stop: StopSignal) -> int:
+    """One validator with its executor, from its start to its stop."""
+    await executor.start()
+    try:
+        return await _run_one(node, stop, [child for child in (executor, gateway) if child])
+    finally:
+        if gateway is not None and (stop.reason or not node.begin_again):
+            await gateway.stop()  # nobody is served by half a node
+        await node.stop()
         await executor.stop()
 
 
@@ -165,8 +204,10 @@ def _executor_spec(config: NodeConfig, paths: NodePaths) -> ChildSpec:
     arguments = [
         *("--socket", str(paths.executor_socket), "--state", str(paths.state)),
         *("--genesis", str(config.genesis_path), "--log-level", config.node.log_level),
+        *("--snapshot-every", str(config.snapshots.every)),
     ]
-    return ChildSpec("executor", "network.executor_process", arguments, _environment())
+    environment = {name: os.environ[name] for name in _EXECUTOR_ENVIRONMENT if name in os.environ}
+    return ChildSpec("executor", "network.executor_process", arguments, environment)
 
 
 def _gateway_spec(config: NodeConfig) -> ChildSpec:

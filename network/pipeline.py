@@ -30,6 +30,10 @@ class Diverged(LedgerError):
     """This node's execution contradicts a stored header: nothing it computes can be trusted until it is repaired."""
 
 
+class StateMissing(LedgerError):
+    """The state is gone, and the blocks that would make it again never were here: it must come as a snapshot."""
+
+
 class Executor(Protocol):
     """The executor as the pipeline needs it. Any method may raise `NodeUnavailable`: it is asked again then."""
 
@@ -153,6 +157,11 @@ class Pipeline:
             log.error("the state at height %d is not that of the stored block: rebuilding it", at)
             await self._executor.forget()
             return False
+        if at + 1 < self._store.first_height and at < height:
+            raise StateMissing(
+                f"the state is at height {at}, the blocks here begin at {self._store.first_height}: it cannot be made "
+                "again from them, and is fetched from the others"
+            )
         if height - at > 1:
             log.info("replaying blocks %d to %d to the executor", at + 1, height)
         for each in range(at + 1, height + 1):

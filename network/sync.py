@@ -68,6 +68,8 @@ class BlockSync:
         self._fetched = fetched
         self._failed = failed
         self._outstanding: Outstanding | None = None
+        self.lacking: set[int] = set()
+        """Who had none of the blocks that were asked for, since any came."""
         self._served_until: dict[int, float] = {}  # member -> when its next answer may go, by the loop's clock
         self._serving: set[int] = set()
 
@@ -92,6 +94,7 @@ class BlockSync:
         if asked is None or asked.member != member or asked.first != message.first:
             return
         if not message.records:
+            self.lacking.add(member)
             self._fail("it has none of these blocks")
             return
         height = asked.first
@@ -103,6 +106,7 @@ class BlockSync:
                 return
             self._fetched(record)
             height += 1
+        self.lacking.clear()
         if height <= asked.last:
             self._ask(member, height, asked.last, asked.until)
         else:

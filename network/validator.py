@@ -42,10 +42,13 @@ from network.ipc import Server
 from network.links import PeerMesh
 from network.mempool import Limits, Mempool
 from network.paths import NodePaths
-from network.pipeline import Diverged, Pipeline
+from network.pipeline import Diverged, Pipeline, StateMissing
 from network.proposer import Proposer
 from network.room import wait_for_room
 from network.service import ValidatorService
+from network.snapshots.behind import Behind
+from network.snapshots.desk import SnapshotDesk
+from network.snapshots.keeper import SnapshotKeeper, environment
 from network.supervisor import Child
 from network.sync import BlockSync
 from network.verification import Verifier
@@ -55,6 +58,12 @@ from network.wire import (
     BlocksRequest,
     Bodies,
     BodiesRequest,
+    Chunk,
+    ChunkRequest,
+    ContentsAnswer,
+    ContentsRequest,
+    Snapshots,
+    SnapshotsRequest,
     Transactions,
     consensus_frame,
     peer_frame,
@@ -76,7 +85,14 @@ class ValidatorNode:
     """Everything of one validator. `start`, then `wait` until something ends it, then `stop`."""
 
     def __init__(
-        self, config: NodeConfig, genesis: Genesis, key: SigningKey, member: int, executor_child: Child | None
+        self,
+        config: NodeConfig,
+        genesis: Genesis,
+        key: SigningKey,
+        member: int,
+        executor_child: Child | None,
+        *,
+        may_join: bool = True,
     ) -> None:
         self.config = config
         self.genesis = genesis
@@ -84,6 +100,9 @@ class ValidatorNode:
         self.halted = ""
         self.begin_again = False
         """Why `wait` returned: not to end the process, but to make this object anew on the same directory."""
+        self.join = ""
+        """Why a snapshot must come first, where that is what `begin_again` is for: "behind", or the "state" is gone."""
+        self._may_join = may_join
         self._key = key
         self._executor_child = executor_child
         self._paths = NodePaths(config.data_directory)
@@ -108,7 +127,11 @@ class ValidatorNode:
         self._opened.push_async_callback(self._executor.close)
         await self._executor.connect()
         await self._ensure_genesis()
-        await self._pipeline.catch_up(self._store.height)
+        try:
+            await self._pipeline.catch_up(self._store.height)
+        except StateMissing as error:
+            self._leave_for_snapshot("state", str(error))
+            return
         await self._mark_sealed()
         self._make_replica()
         for part in (self._sync, self._bodies, self._proposer):
@@ -116,6 +139,8 @@ class ValidatorNode:
         self._opened.push_async_callback(self._server.close)
         await self._server.start()
         self._opened.push_async_callback(self._mesh.close)
+        self._opened.callback(self._snapshot_desk.close)
+        self._opened.push_async_callback(self._snapshot_keeper.close)
         self._opened.push_async_callback(self._gossip_desk.close)
         self._opened.callback(self._gossip.close)  # what lingers goes while there are links
         await self._mesh.start()
@@ -256,6 +281,19 @@ class ValidatorNode:
         )
         self._evidence = EvidenceBook(self._paths.evidence, genesis)
         self._service = ValidatorService(
+        snapshots = self.config.snapshots
+        self._snapshot_desk = SnapshotDesk(self._paths.snapshots, self._mesh.send_bulk)
+        self._snapshot_keeper = SnapshotKeeper(self.config.path.absolute(), snapshots.every, environment())
+        self._behind = Behind(
+            genesis=genesis,
+            join_behind=snapshots.join_behind,
+            allowed=self._may_join,
+            sealed_height=lambda: self._store.sealed_height,
+            reported=lambda: [peer.sealed_height for peer in self._driver.replica.peers],
+            lacking=self._all_lack_blocks,
+            ask=lambda: self._mesh.broadcast_bulk(peer_frame(SnapshotsRequest())),
+            leave=self._leave_behind,
+        )
             genesis=genesis,
             store=self._store,
             mempool=self._mempool,
@@ -324,6 +362,9 @@ class ValidatorNode:
                 self._begin_again_later()
         except asyncio.CancelledError:
             raise
+        except StateMissing as error:
+            self._driver.halt()
+            self._leave_for_snapshot("state", str(error))
         except BaseException:
             log.exception("a part of this validator failed: this is a defect, please report it")
             self._halt("an internal error: see the log")
@@ -348,6 +389,21 @@ class ValidatorNode:
 
     async def await_room(self) -> None:
         """Wait until the disk has room, and say that this object is to be made anew."""
+    def _all_lack_blocks(self) -> bool:
+        """Whether nobody who is linked has the blocks that this node needs next."""
+        others = [each for each in range(len(self.genesis.validators.members)) if self._mesh.connected(each)]
+        return bool(self._sync.lacking) and self._sync.lacking >= set(others)
+
+    def _leave_behind(self, height: int) -> None:
+        self._driver.halt()
+        stands = self._store.sealed_height
+        self._leave_for_snapshot("behind", f"this node is at height {stands}, the others keep a snapshot of {height}")
+
+    def _leave_for_snapshot(self, why: str, told: str) -> None:
+        log.warning("%s: it takes a snapshot from the others, and votes no more until then", told)
+        self.join, self.begin_again = why, True
+        self._stopped.set()
+
         await wait_for_room(self.config.data_directory)
         log.warning("there is room on the disk again: this validator begins anew on what it holds")
         self.begin_again = True
@@ -447,6 +503,7 @@ class ValidatorNode:
         self._executor.mark_sealed_soon(height)
         self._service.publish(msgspec.structs.replace(record, seal=seal))
 
+        self._snapshot_keeper.on_sealed(height)
     def _find_bodies(self, batch: Batch) -> None:
         others = [member for member in range(len(self.genesis.validators.members)) if member != self.member]
         self._bodies.hold(batch, tuple(others))
@@ -476,6 +533,12 @@ class ValidatorNode:
                 self._sync.on_blocks(member, blocks)
             case None:
                 self._mesh.penalise(member, "a frame that is no message of this protocol")
+            case (SnapshotsRequest() | ContentsRequest() | ChunkRequest()) as asked:
+                self._snapshot_desk.serve(member, asked)
+            case Snapshots(offers):
+                self._behind.on_offers(offers)
+            case ContentsAnswer() | Chunk():
+                pass  # the rest of a join that ended
 
     def _on_link(self, member: int, connected: bool) -> None:
         name = self.genesis.validators.members[member].name
@@ -526,6 +589,7 @@ class ValidatorNode:
             self._tell_silence()
 
     async def _hand_on_late(self) -> None:
+            self._behind.tick()
         while True:
             await asyncio.sleep(self._hand_on.every_s)
             replica = self._driver.replica

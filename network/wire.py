@@ -12,7 +12,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ledger.types import HEIGHT_MAX, BlockRecord, Hash, Struct
+from ledger.snapshot_tree import CHUNKS_MAX
+from ledger.types import HEIGHT_MAX, BlockRecord, Hash, Header, Seal, Struct
 
 CONSENSUS = 0x01
 
@@ -21,6 +22,7 @@ BLOCKS_PER_REQUEST_MAX = 64
 BLOCKS_ANSWER_BYTES_MAX = 8 << 20
 GOSSIP_BYTES_MAX = 1 << 20
 GOSSIP_TRANSACTIONS_MAX = 4096
+SNAPSHOTS_OFFERED_MAX = 16
 
 _OTHER = 0x02
 
@@ -57,7 +59,65 @@ class Blocks(Struct, frozen=True, tag=5):
     records: Annotated[tuple[BlockRecord, ...], Meta(max_length=BLOCKS_PER_REQUEST_MAX)]
 
 
-PeerMessage = Transactions | BodiesRequest | Bodies | BlocksRequest | Blocks
+class SnapshotsRequest(Struct, frozen=True, tag=6):
+    """Asks which snapshots a peer keeps. -> `Snapshots`"""
+
+
+class SnapshotOffer(Struct, frozen=True):
+    """A snapshot: the sealed header of its height, and the name of its contents (`ledger.snapshot.Contents.hash`)."""
+
+    header: Header
+    seal: Seal
+    name: Hash
+
+
+class Snapshots(Struct, frozen=True, tag=7):
+    """Answers `SnapshotsRequest`, the newest first."""
+
+    offers: Annotated[tuple[SnapshotOffer, ...], Meta(max_length=SNAPSHOTS_OFFERED_MAX)]
+
+
+class ContentsRequest(Struct, frozen=True, tag=8):
+    """Asks what is in a snapshot. -> `ContentsAnswer`"""
+
+    name: Hash
+
+
+class ContentsAnswer(Struct, frozen=True, tag=9):
+    """Answers `ContentsRequest`: the encoded `ledger.snapshot.Contents`; empty for "not here"."""
+
+    name: Hash
+    data: bytes
+
+
+class ChunkRequest(Struct, frozen=True, tag=10):
+    """Asks for one chunk of a snapshot's state. -> `Chunk`"""
+
+    name: Hash
+    index: Annotated[int, Meta(ge=0, le=CHUNKS_MAX)]
+
+
+class Chunk(Struct, frozen=True, tag=11):
+    """Answers `ChunkRequest`; empty for "not here"."""
+
+    name: Hash
+    index: int
+    data: bytes
+
+
+PeerMessage = (
+    Transactions
+    | BodiesRequest
+    | Bodies
+    | BlocksRequest
+    | Blocks
+    | SnapshotsRequest
+    | Snapshots
+    | ContentsRequest
+    | ContentsAnswer
+    | ChunkRequest
+    | Chunk
+)
 
 _decoder = msgspec.msgpack.Decoder(PeerMessage)
 _encoder = msgspec.msgpack.Encoder()

@@ -19,6 +19,7 @@ from network.cli import (
     replay,
     setup,
     simulate,
+    snapshots,
 )
 from network.cli.console import examples
 
@@ -39,6 +40,8 @@ SET_UP, USE, LOOK = "Set up and run", "Use contracts", "Look and verify"
 app.command(rich_help_panel=SET_UP, epilog=setup.INIT_EXAMPLES)(setup.init)
 app.command("testnet", rich_help_panel=SET_UP, epilog=setup.TESTNET_EXAMPLES)(setup.make_network)
 app.command(rich_help_panel=SET_UP, epilog=nodes.START_EXAMPLES)(nodes.start)
+app.command(rich_help_panel=SET_UP, epilog=snapshots.SNAPSHOT_EXAMPLES)(snapshots.snapshot)
+app.command(rich_help_panel=SET_UP, epilog=snapshots.RESTORE_EXAMPLES)(snapshots.restore)
 app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
 app.command("new-contract", rich_help_panel=USE, epilog=new_contract.NEW_CONTRACT_EXAMPLES)(new_contract.new_contract)
 app.command(rich_help_panel=USE, epilog=contracts.CHECK_EXAMPLES)(contracts.check)

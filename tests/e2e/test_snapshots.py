@@ -1,0 +1,109 @@
+"""Four real nodes: one joins late by a snapshot of the others, and later comes back from a backup without its votes."""
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+
+import pytest
+
+from contracts import examples
+from ledger.genesis import load_genesis
+from ledger.keys import load_signing_key
+from ledger.store import BlockStore
+from network.cli import main
+from network.client import Client
+from network.snapshots.joining import last_join
+from network.snapshots.keeper import kept_snapshots
+from network.testnet import Testnet, make_testnet
+
+DEADLINE_S = 60
+EVERY, BEHIND = 20, 16
+
+
+def until(condition, what):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"gave up waiting: {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def network(tmp_path):
+    directory = tmp_path / "net"
+    make_testnet(directory, time_ms=time.time_ns() // 1_000_000, base_port=None)
+    for path in directory.glob("node-*/node.toml"):
+        text = path.read_text()
+        for old, new in (("every = 1000", f"every = {EVERY}"), ("join_behind = 512", f"join_behind = {BEHIND}")):
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+    with Testnet(directory) as testnet:
+        yield testnet
+
+
+def client_of(network, nodes):
+    key = load_signing_key(network.account_key_path("admin"), None)
+    return Client([node.url for node in nodes], key=key, genesis=load_genesis(network.genesis_path))
+
+
+def status_of(node):
+    with Client([node.url]) as client:
+        return client.status()
+
+
+def register(client, number):
+    return client.call("registry", "register", hashlib.sha256(b"%d" % number).hexdigest(), str(number))
+
+
+def quorate(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["quorate", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+@pytest.mark.timeout(180)
+def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, tmp_path, monkeypatch, capsys):
+    early, late = network.nodes[:3], network.nodes[3]
+    for node in early:
+        node.start()
+    network.wait_ready(early)
+    with client_of(network, early) as client:
+        client.deploy("registry", examples.source("registry"))
+        numbers = iter(range(10_000))
+        while client.status()["sealed_height"] < 2 * EVERY + 3:
+            assert register(client, next(numbers)).ok
+        until(lambda: all(kept_snapshots(node.directory / "snapshots") for node in early), "snapshots at all three")
+
+        late.start()
+        network.wait_ready([late])
+        until(lambda: last_join(late.directory) is not None, "the fourth to join")
+        assert last_join(late.directory)["height"] >= EVERY
+        assert last_join(late.directory)["refused"] == {}
+        target = register(client, next(numbers)).height
+        until(lambda: status_of(late)["sealed_height"] >= target, "the fourth to catch up")
+        with client_of(network, [late]) as through_late:
+            assert register(through_late, next(numbers)).ok  # it serves, and what it takes in is proposed
+
+        backup = tmp_path / "backup"
+        assert quorate(monkeypatch, "snapshot", "--data", early[0].directory, backup, "--json") == 0
+        height = json.loads(capsys.readouterr().out)["height"]
+        assert height >= target
+        late.stop()
+        for part in ("blocks", "state"):
+            shutil.rmtree(late.directory / part)
+        for part in ("blocks.mark", "votes.journal"):
+            (late.directory / part).unlink()
+        assert quorate(monkeypatch, "restore", backup, "--data", late.directory) == 0
+        assert "no votes.journal there" in capsys.readouterr().out
+        late.start()
+        network.wait_ready([late])
+        assert "vote journal was lost" in status_of(late)["silence"]
+        until(lambda: register(client, next(numbers)).ok and not status_of(late)["silence"], "it to vote again")
+        assert status_of(late)["sealed_height"] > height
+    late.stop()
+    store = BlockStore(late.directory / "blocks")
+    assert store.header(height) is not None
+    store.close()
