@@ -35,6 +35,7 @@ from scripts.paper_proofs import Chain, sample
 from scripts.proof_mutations import CONTENT, TEXT, rewritten
 
 JUDGE = Path(__file__).with_name("judge_proofs.mjs")
+FILES = 200  # valid files of each of two chains, to be mutated
 BATCH = 2_000  # files a round of the two verifiers
 FORM = ("the file", '"event"')  # how a reason begins that is about the text: the two may word it differently
 
@@ -68,7 +69,7 @@ class Report(NamedTuple):
 class Originals:
     """Valid files of two chains, and all that a reader of them may trust."""
 
-    def __init__(self, seed: int, files: int = 200) -> None:
+    def __init__(self, seed: int, files: int = FILES) -> None:
         self.chains = [Chain("paper"), Chain("other")]
         self.headers = [header.hash for chain in self.chains for header in chain.headers]
         self.trusts: list[Any] = [*(chain.genesis for chain in self.chains), *self.headers]
@@ -136,9 +137,9 @@ def judge_in_python(case: Case, trusts: Sequence[Any]) -> str | None:
     return None
 
 
-def run(count: int, seed: int, show: Callable[[int], None] = lambda _: None) -> Report:
+def run(count: int, seed: int, files: int = FILES, show: Callable[[int], None] = lambda _: None) -> Report:
     """Judge `count` mutations that must be refused. Raises when a verifier ends in anything but a verdict."""
-    originals = Originals(seed)
+    originals = Originals(seed, files)
     report = Report(Counter(), Counter(), Counter(), [])
     unchanged = originals.unchanged()
     for case, because in zip(unchanged, judge_in_javascript(unchanged, originals.trusts), strict=True):
@@ -185,7 +186,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000, help="mutations that must be refused")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    report = run(options.count, options.seed, lambda done: print(f"\r{done:,} refused", end="", file=sys.stderr))
+    report = run(options.count, options.seed, show=lambda done: print(f"\r{done:,} refused", end="", file=sys.stderr))
     print(file=sys.stderr)
     print(f"{report.refused.total():,} mutations refused by both verifiers, seed {options.seed}")
     for name, number in sorted(report.refused.items()):

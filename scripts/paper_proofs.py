@@ -8,11 +8,11 @@ Epochs are not made by nodes yet. Here an epoch's last header names the next set
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ TIME_MS = 1_700_000_000_000
 POWERS = ((1, 1, 1, 1), (1, 1, 1, 1, 2), (3, 2, 1, 1))  # of the members of each epoch
 EPOCH_HEIGHTS = 2
 STATE_KEYS = 400
+
+Maker = tuple[str, bytes | None, Callable[[], str]]  # a file's kind, where it begins, and how it is made
 
 
 def key_of(name: str) -> SigningKey:
@@ -169,23 +171,28 @@ class Chain:
 
     def files(self) -> Iterator[tuple[str, bytes | None]]:
         """Proof files of every kind about every block, and where each begins: at a header, or None for the genesis."""
+        return ((make(), begin) for _, begin, make in self.makers())
+
+    def makers(self) -> Iterator[Maker]:
+        """How each of the files is made."""
         for record in self.records:
             for anchor in (None, record.height, 1 + (record.height - 1) // 2):
                 way = self.way(record, anchor)
                 begin = None if anchor is None else self.headers[anchor - 1].hash
-                for text in self._texts(record, way):
-                    yield text, begin
+                for kind, make in self._makers(record, way):
+                    yield kind, begin, make
 
-    def _texts(self, record: BlockRecord, way: Way) -> Iterator[str]:
-        yield proofs.prove_header(record, way)
+    def _makers(self, record: BlockRecord, way: Way) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "header", partial(proofs.prove_header, record, way)
         for index, receipt in enumerate(record.receipts):
-            yield proofs.prove_transaction(record, index, way)
-            yield proofs.prove_receipt(record, index, way)
+            yield "transaction", partial(proofs.prove_transaction, record, index, way)
+            yield "receipt", partial(proofs.prove_receipt, record, index, way)
             for event in range(len(codec.decode(receipt, Receipt).events)):
-                yield proofs.prove_event(record, index, event, way)
+                yield "event", partial(proofs.prove_event, record, index, event, way)
         for (height, key), proof in self.proven.items():
             if height == record.height:
-                yield proofs.prove_state(record, key, self.states[height].get(key), proof, way)
+                value = self.states[height].get(key)
+                yield "state", partial(proofs.prove_state, record, key, value, proof, way)
 
     def is_true(self, document: dict[str, Any]) -> bool:
         """Whether what a file says is so on this chain, however it says it. The file itself is not judged."""
@@ -194,24 +201,22 @@ class Chain:
         if record is None:
             return False
         if document["kind"] == "state":
-            value = self.states[record.height].get(bytes.fromhex(document["key"]))
-            return bool(document["value"] == (None if value is None else value.hex()))
+            values = {key.hex(): value.hex() for key, value in self.states[record.height].items()}
+            return bool(values.get(document["key"]) == document["value"])
         if document["kind"] == "header":
             return True
-        receipt = bytes.fromhex(document["receipt"])
-        if receipt not in record.receipts:
+        receipts = [receipt.hex() for receipt in record.receipts]
+        if document["receipt"] not in receipts:
             return False
-        index = record.receipts.index(receipt)
-        return bool(document.get("transaction", record.bodies[index].hex()) == record.bodies[index].hex())
+        body = record.bodies[receipts.index(document["receipt"])].hex()
+        return bool(document.get("transaction", body) == body)
 
 
 def sample(chain: Chain, count: int, seed: int) -> list[tuple[str, bytes | None]]:
     """Some of a chain's files, every kind among them."""
-    files = list(chain.files())
-    draw = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    draw.shuffle(files)
-    first: dict[str, tuple[str, bytes | None]] = {}
-    for file in files:
-        first.setdefault(json.loads(file[0])["kind"], file)
-    chosen = [*first.values(), *files]
-    return chosen[:count]
+    makers = list(chain.makers())
+    random.Random(seed).shuffle(makers)  # noqa: S311 - a sample, not a secret
+    first: dict[str, Maker] = {}
+    for maker in makers:
+        first.setdefault(maker[0], maker)
+    return [(make(), begin) for _, begin, make in [*first.values(), *makers][:count]]

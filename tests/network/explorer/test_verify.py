@@ -1,0 +1,167 @@
+"""The verifier in JavaScript gives the verdicts of the one in Python. It runs in Node: without it these tests fail."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ledger import crypto, verifier
+from ledger.genesis import to_json
+from ledger.proofs import prove_receipt
+from network.testnet import make_testnet
+from scripts import mutate_proofs
+from scripts.mutate_proofs import NoNode, judge_in_javascript, run
+from scripts.paper_proofs import Chain
+
+ROOT = Path(__file__).parents[3]
+VERIFIER = ROOT / "network" / "explorer" / "verify.mjs"
+VECTORS = ROOT / "tests" / "vectors"
+
+
+def node(*words: object, script: str = "") -> subprocess.CompletedProcess[str]:
+    found = shutil.which("node")
+    assert found, "the JavaScript verifier is tested in Node 20 or newer, and there is no node on the PATH"
+    return subprocess.run(
+        [found, *map(str, words)], input=script, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A genesis and a receipt about block 3, as files; and the same beginning at that block's header."""
+    directory, chain = tmp_path_factory.mktemp("proofs"), Chain("paper")
+    record = chain.records[2]
+    (directory / "genesis.json").write_text(to_json(chain.genesis))
+    (directory / "receipt.json").write_text(prove_receipt(record, 1, chain.way(record)))
+    (directory / "anchored.json").write_text(prove_receipt(record, 1, chain.way(record, 3)))
+    return directory, record
+
+
+# ── as a command ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_command_says_what_is_proven(files):
+    directory, record = files
+    done = node(VERIFIER, directory / "receipt.json", directory / "genesis.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "valid: a proof of kind receipt, sealed by 5 of 5 validators (v1-0, v1-1, v1-2, v1-3, v1-4)"
+    assert f"  {'block':18} {record.block.header.hash.hex()}" in lines
+    anchored = node(VERIFIER, directory / "anchored.json", "--header", record.block.header.hash.hex())
+    assert (anchored.returncode, anchored.stdout) == (0, done.stdout)
+
+
+def test_the_command_says_why_a_file_is_invalid_and_what_it_cannot_check(files, tmp_path):
+    directory, record = files
+    text = (directory / "receipt.json").read_text()
+    changed = tmp_path / "changed.json"
+    changed.write_text(text.replace('"ok"', '"no"'))
+    done = node(VERIFIER, changed, directory / "genesis.json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("invalid, because the file says ")
+    done = node(VERIFIER, directory / "receipt.json", "--header", record.block.header.hash.hex())
+    assert done.stdout.startswith("invalid, because it begins at the genesis, not at a trusted header")
+    for words in ((), (changed,), (changed, "none.json"), (changed, changed), (changed, "--header", "ab")):
+        done = node(VERIFIER, *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(("usage: ", "cannot check it: "))
+
+
+def test_a_genesis_that_the_command_line_made_has_the_same_chain_id(tmp_path):
+    """With real certificates, accounts and roles."""
+    made = make_testnet(tmp_path / "net", time_ms=1_700_000_000_000, validators=4, base_port=None)
+    script = f"""
+        import {{ readFileSync }} from "node:fs";
+        import {{ toHex, trustGenesis }} from "{VERIFIER.as_uri()}";
+        const trust = await trustGenesis(readFileSync("{tmp_path / "net" / "genesis.json"}", "utf8"));
+        console.log(toHex(trust.chainId), toHex(trust.validators));
+    """
+    done = node("--input-type=module", script=script)
+    assert done.stdout.split() == [made.chain_id.hex(), made.validators.encode().hex()], done.stderr
+
+
+# ── against the other verifier ────────────────────────────────────────────────────────────────────
+
+
+def test_a_thousand_mutations_are_refused_by_both_for_the_same_reasons():
+    report = run(1_000, seed=20, files=60)
+    assert report.faults == []
+    assert report.refused.total() == 1_000
+    assert {name.split(":")[0] for name in report.refused} == {"text", "content", "trust"}
+    assert len(report.reasons) > 40
+
+
+@pytest.mark.parametrize("check", ["_check_transaction", "_check_state", "_check_receipt"])
+def test_a_verifier_that_forgets_a_check_is_found_out(monkeypatch, check):
+    monkeypatch.setattr(verifier, check, lambda *_: None)
+    report = run(400, seed=21, files=30)
+    assert report.faults
+    assert all("Python says" in fault for fault in report.faults)
+
+
+def test_both_accepting_a_forgery_is_a_fault_too(monkeypatch):
+    """As if both verifiers took everything: what is not true on the chain is found out without either."""
+    monkeypatch.setattr(mutate_proofs, "judge_in_javascript", lambda cases, _: [None] * len(cases))
+    monkeypatch.setattr(mutate_proofs, "judge_in_python", lambda *_: None)
+    assert any("both accept it" in fault for fault in run(50, seed=22, files=10).faults)
+
+
+def test_without_node_the_comparison_fails_and_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(NoNode, match="no node on the PATH: the JavaScript verifier needs Node 20 or newer"):
+        judge_in_javascript([], [])
+
+
+# ── public vectors ────────────────────────────────────────────────────────────────────────────────
+
+
+def verdicts(script: str) -> list[bool]:
+    done = node("--input-type=module", script=script)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_signatures_have_one_verdict_in_both_languages():
+    """Wycheproof and speccheck: small-order points, other encodings, S + L."""
+    groups = json.loads((VECTORS / "wycheproof/ed25519_test.json").read_text())["testGroups"]
+    cases = [(group["publicKey"]["pk"], case["msg"], case["sig"]) for group in groups for case in group["tests"]]
+    speccheck = json.loads((VECTORS / "speccheck/cases.json").read_text())
+    cases += [(case["pub_key"], case["message"], case["signature"]) for case in speccheck]
+    found = verdicts(f"""
+        import {{ signatureHolds }} from "{VERIFIER.as_uri()}";
+        const bytes = (text) => new Uint8Array(Buffer.from(text, "hex"));
+        const found = [];
+        for (const parts of {json.dumps(cases)}) found.push(await signatureHolds(...parts.map(bytes)));
+        console.log(JSON.stringify(found));
+    """)
+    assert found == [crypto.verify(*map(bytes.fromhex, case)) for case in cases]
+    assert (len(found), sum(found)) == (151 + 12, 88 + 1)
+
+
+def test_every_public_inclusion_vector():
+    every = json.loads((VECTORS / "merkle/testdata.json").read_text())
+    cases = {name: case for name, case in every.items() if name.startswith("inclusion")}
+    listed = [
+        [
+            *(base64.b64decode(case[name] or "").hex() for name in ("root", "leafHash")),
+            case["leafIdx"],
+            case["treeSize"],
+            [base64.b64decode(each).hex() for each in case["proof"] or []],
+        ]
+        for case in cases.values()
+    ]
+    found = verdicts(f"""
+        import {{ isIncluded }} from "{VERIFIER.as_uri()}";
+        const bytes = (text) => new Uint8Array(Buffer.from(text, "hex"));
+        const found = [];
+        for (const [root, leaf, index, size, path] of {json.dumps(listed)}) {{
+          found.push(leaf.length === 64 && await isIncluded(bytes(root), bytes(leaf), index, size, path.map(bytes)));
+        }}
+        console.log(JSON.stringify(found));
+    """)
+    assert found == [not case["wantErr"] for case in cases.values()]
