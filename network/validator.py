@@ -279,8 +279,6 @@ class ValidatorNode:
             fetched=self._on_fetched,
             failed=lambda member: self._driver.post(events.FetchFailed(member, now_ms())),
         )
-        self._evidence = EvidenceBook(self._paths.evidence, genesis)
-        self._service = ValidatorService(
         snapshots = self.config.snapshots
         self._snapshot_desk = SnapshotDesk(self._paths.snapshots, self._mesh.send_bulk)
         self._snapshot_keeper = SnapshotKeeper(self.config.path.absolute(), snapshots.every, environment())
@@ -294,6 +292,8 @@ class ValidatorNode:
             ask=lambda: self._mesh.broadcast_bulk(peer_frame(SnapshotsRequest())),
             leave=self._leave_behind,
         )
+        self._evidence = EvidenceBook(self._paths.evidence, genesis)
+        self._service = ValidatorService(
             genesis=genesis,
             store=self._store,
             mempool=self._mempool,
@@ -360,11 +360,11 @@ class ValidatorNode:
             self._halt(str(error))
             if isinstance(error, DiskFull):
                 self._begin_again_later()
-        except asyncio.CancelledError:
-            raise
         except StateMissing as error:
             self._driver.halt()
             self._leave_for_snapshot("state", str(error))
+        except asyncio.CancelledError:
+            raise
         except BaseException:
             log.exception("a part of this validator failed: this is a defect, please report it")
             self._halt("an internal error: see the log")
@@ -387,8 +387,6 @@ class ValidatorNode:
             self._room = asyncio.create_task(self.await_room(), name="room")
             self._tasks.append(self._room)
 
-    async def await_room(self) -> None:
-        """Wait until the disk has room, and say that this object is to be made anew."""
     def _all_lack_blocks(self) -> bool:
         """Whether nobody who is linked has the blocks that this node needs next."""
         others = [each for each in range(len(self.genesis.validators.members)) if self._mesh.connected(each)]
@@ -404,6 +402,8 @@ class ValidatorNode:
         self.join, self.begin_again = why, True
         self._stopped.set()
 
+    async def await_room(self) -> None:
+        """Wait until the disk has room, and say that this object is to be made anew."""
         await wait_for_room(self.config.data_directory)
         log.warning("there is room on the disk again: this validator begins anew on what it holds")
         self.begin_again = True
@@ -501,9 +501,9 @@ class ValidatorNode:
         self._fetched.pop(height, None)
         record = self._unsealed.pop(height)
         self._executor.mark_sealed_soon(height)
+        self._snapshot_keeper.on_sealed(height)
         self._service.publish(msgspec.structs.replace(record, seal=seal))
 
-        self._snapshot_keeper.on_sealed(height)
     def _find_bodies(self, batch: Batch) -> None:
         others = [member for member in range(len(self.genesis.validators.members)) if member != self.member]
         self._bodies.hold(batch, tuple(others))
@@ -531,14 +531,14 @@ class ValidatorNode:
                 self._sync.serve(member, request)
             case Blocks() as blocks:
                 self._sync.on_blocks(member, blocks)
-            case None:
-                self._mesh.penalise(member, "a frame that is no message of this protocol")
             case (SnapshotsRequest() | ContentsRequest() | ChunkRequest()) as asked:
                 self._snapshot_desk.serve(member, asked)
             case Snapshots(offers):
                 self._behind.on_offers(offers)
             case ContentsAnswer() | Chunk():
                 pass  # the rest of a join that ended
+            case None:
+                self._mesh.penalise(member, "a frame that is no message of this protocol")
 
     def _on_link(self, member: int, connected: bool) -> None:
         name = self.genesis.validators.members[member].name
@@ -587,9 +587,9 @@ class ValidatorNode:
             self._driver.post(events.RequestsWaiting(len(self._mempool) > 0, now_ms()))
             self._proposer.poke()
             self._tell_silence()
+            self._behind.tick()
 
     async def _hand_on_late(self) -> None:
-            self._behind.tick()
         while True:
             await asyncio.sleep(self._hand_on.every_s)
             replica = self._driver.replica
