@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from consensus.liveness import timeout_ms
 from consensus.simulation.checkers import Violation
+from consensus.simulation.conduct import SKIPPED_VIEWS_MAX
 from ledger.types import Batch
 
 if TYPE_CHECKING:
@@ -85,8 +86,11 @@ class Healing:
         return max(node.replica.view for node in self._cluster.correct if node.replica)
 
     def _end(self, view: int) -> None:
-        """A healed cluster without work was left alone for a while: it leaves no view, but for one that was doubted."""
-        if self._views() > view + 1:
+        """A healed cluster without work was left alone for a while: it leaves no view, but for one that was doubted.
+
+        From there it goes to the next, or to the one after that if the member that is blamed would start it (P5.4).
+        """
+        if self._views() > view + 1 + SKIPPED_VIEWS_MAX:
             raise Violation(
                 f"an idle cluster went from view {view} on to view {self._views()}: {self._cluster.standing()}"
             )
