@@ -34,7 +34,7 @@ _cache: OrderedDict[bytes, CompiledContract] = OrderedDict()
 
 def check(text: str | bytes) -> list[Problem]:
     """Every problem of a source, by place; an empty list means that it deploys."""
-    return _build(text)[1]
+    return _build(text, everything=True)[1]
 
 
 def compile_source(text: str) -> Program:
@@ -65,21 +65,27 @@ def compile_watched(text: str, watch: Watch) -> Program:
     return CompiledContract(unit, hashing.code_hash(text.encode()))
 
 
-def _build(text: str | bytes, watch: Watch | None = None) -> tuple[Unit | None, list[Problem]]:
+def _build(
+    text: str | bytes, watch: Watch | None = None, everything: bool = False
+) -> tuple[Unit | None, list[Problem]]:
+    """A unit and its problems. `everything` reads on after a problem if it can, for a person; a node need not."""
     _make_room_on_the_stack()
     decoded = source.text_of(text)
     if isinstance(decoded, list):
         return None, decoded
-    problems = source.inspect(decoded)
-    if problems:
+    problems, is_safe = source.inspect(decoded)
+    if problems and not (everything and is_safe):
         return None, sorted(problems)
     try:
         tree = ast.parse(decoded)
     except SyntaxError as error:
-        return None, [Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", "this is not valid Python")]
+        here = Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", "this is not valid Python")
+        return None, sorted(problems) or [here]
     unit = Unit(decoded.split("\n"), watch)
     _compile(unit, tree)
-    return unit, sorted(unit.problems)[: limits.PROBLEMS_MAX]
+    told = {(problem.line, problem.column) for problem in problems}
+    further = [problem for problem in unit.problems if (problem.line, problem.column) not in told]
+    return unit, sorted([*problems, *further])[: limits.PROBLEMS_MAX]
 
 
 def _make_room_on_the_stack() -> None:

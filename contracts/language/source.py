@@ -46,6 +46,7 @@ _STRING_END: Final = {
 }
 _ESCAPE = re.compile(r"\\(\n|[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})?", re.DOTALL)
 _BYTES_ESCAPE = re.compile(r"\\(\n|[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3})?", re.DOTALL)
+_FRACTION = re.compile(r"\.[0-9_]*(?:[eE][-+]?[0-9][0-9_]*)?")
 _PREFIXES: Final = frozenset({"", "r", "b", "f", "rb", "br"})
 _COUNTED_WORDS: Final = frozenset({"and", "or", "not", "if", "else", "in", "is", "for"})
 _REFUSED_WORDS: Final = {
@@ -84,10 +85,16 @@ def _too_large(size: int) -> Problem:
     return Problem(1, 1, "too_large", f"the source has {size} bytes or more, at most {limits.SOURCE_BYTES_MAX} fit")
 
 
-def inspect(text: str) -> list[Problem]:
-    """The problems that forbid parsing. An empty list means that `ast.parse` is safe on this text."""
-    problems = _characters(text)
-    return problems if problems else _Lexer(text).run()
+def inspect(text: str) -> tuple[list[Problem], bool]:
+    """The problems that forbid parsing, and whether `ast.parse` is safe on this text.
+
+    It is where there is no problem. It may be beside problems that are matters of the language and not of the parser:
+    an author wants to hear of what comes after them as well.
+    """
+    if problems := _characters(text):
+        return problems, False
+    lexer = _Lexer(text)
+    return lexer.run(), lexer.is_whole
 
 
 def _characters(text: str) -> list[Problem]:
@@ -107,6 +114,11 @@ def _characters(text: str) -> list[Problem]:
     return problems
 
 
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
+
+
 class _Stop(Exception):
     """Nothing more can be said about this text."""
 
@@ -121,6 +133,7 @@ class _Lexer:
         self.line_start = 0
         self.tokens = 0
         self.problems: list[Problem] = []
+        self.is_whole = False  # everything was read, and is within the limits of a parser
         self.brackets: list[str] = []
         self.chains = [0]  # for each open bracket, the operators since the last comma
         self.elifs: dict[int, int] = {}  # by column: how many in the chain that is open there
@@ -135,6 +148,7 @@ class _Lexer:
                 self._token()
             if self.brackets:
                 self._stop("lexical", f"a bracket {self.brackets[-1]!r} is missing at the end")
+            self.is_whole = True
         except _Stop:
             pass
         return self.problems
@@ -229,6 +243,7 @@ class _Lexer:
         if word in _COUNTED_WORDS:
             self._count()
         if word in _REFUSED_WORDS:
+            self._count()
             self._problem("not_allowed", _REFUSED_WORDS[word])
         self._remember(word)
         self.at += len(word)
@@ -267,7 +282,9 @@ class _Lexer:
         if following == "." and not self.text.startswith("...", end):
             after = self.text[end + 1 : end + 2]
             if not (after.isalpha() or after == "_"):
-                self._stop("not_allowed", "a float: use integers of the smallest unit, or Decimal('0.5')")
+                self._problem("not_allowed", "a float: use integers of the smallest unit, or Decimal('0.5')")
+                end = _end_of(_FRACTION, self.text, end)
+                following = self.text[end : end + 1]
         if following and (following.isalnum() or following == "_"):
             reason = "a float or complex number" if following in "eEjJ" else "a letter right after a number"
             self._stop("not_allowed", f"{reason}: use integers, and a space before words")

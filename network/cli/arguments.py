@@ -30,9 +30,9 @@ def _read(word: str, kind: str, place: str) -> Any:
     options = [option.strip() for option in kind.split("|")]
     if "None" in options and word in ("None", "null"):
         return None
-    if "str" in options:
+    if "str" in options or "Address" in options:
         return word
-    readers = {"int": _integer, "bool": _boolean, "bytes": _bytes}
+    readers = {"int": _integer, "bool": _boolean, "bytes": _bytes, "Decimal": _decimal}
     for option in options:
         if option in readers:
             return readers[option](word, place)
@@ -44,6 +44,16 @@ def _integer(word: str, place: str) -> int:
         return int(word, 10)
     except ValueError:
         raise UserError(f"{place}: {word!r} is no whole number") from None
+
+
+def _decimal(word: str, place: str) -> str:
+    """A Decimal travels as its text, in the one way that it is written."""
+    from contracts import Decimal
+
+    try:
+        return str(Decimal(word))
+    except (ValueError, ArithmeticError) as error:
+        raise UserError(f"{place}: {word[:40]!r} is no Decimal: {error}") from None
 
 
 def _boolean(word: str, place: str) -> bool:

@@ -1,7 +1,8 @@
-"""`quorate check`, `deploy`, `call` and `view`: contracts from the command line."""
+"""`quorate check`, `deploy`, `upgrade`, `call` and `view`: contracts from the command line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 from network.cli.arguments import read_arguments
 from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
-from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json
+from network.cli.console import AsJson, UserError, examples, hint, say, say_fields, say_json
 from network.cli.keyfiles import KeyFile, open_key
 from network.cli.outcomes import outcome_json, outcome_rows, shown
 
@@ -24,12 +25,20 @@ DEPLOY_EXAMPLES = examples(
     "quorate deploy contracts/examples/token.py Acme ACM 1000000 --key net/accounts/admin.pem",
     "quorate deploy contracts/examples/registry.py --name notary --key admin.pem",
 )
+UPGRADE_EXAMPLES = examples(
+    "quorate upgrade contracts/examples/token.py --key net/accounts/admin.pem",
+    "quorate upgrade contracts/examples/registry.py --name notary --key admin.pem",
+)
 CALL_EXAMPLES = examples(
     "quorate call token transfer 3d40...0af1 100 --key ann.pem",
     "quorate call system set_account 3d40...0af1 bob '[\"writer\"]' --key admin.pem",
 )
 VIEW_EXAMPLES = examples("quorate view token balance_of 3d40...0af1", "quorate view token total_supply --json")
 
+Source = Annotated[Path, typer.Argument(help="The contract's source.")]
+ContractName = Annotated[
+    str | None, typer.Option("--name", help="The contract's name; without it the file's.", show_default=False)
+]
 Words = Annotated[
     list[str] | None, typer.Argument(help="Arguments, read as the types that the method declares.", show_default=False)
 ]
@@ -45,7 +54,7 @@ def check(
     """
     from contracts import check as check_source
 
-    problems = check_source(_read_source(file))
+    problems = check_source(_read_text(file))
     if as_json:
         say_json({"file": str(file), "accepted": not problems, "problems": [_problem(each) for each in problems]})
     for problem in problems:
@@ -55,6 +64,8 @@ def check(
         raise typer.Exit(1)
     if not as_json:
         say(f"{file}: accepted")
+        if not _is_name(_name_of(file)):
+            hint(f"the file's name is no name for a contract: deploy it with --name, which matches {_name_pattern()}")
 
 
 def _init_parameters(file: Path, source: str) -> list[tuple[str, str]]:
@@ -73,19 +84,48 @@ def _problem(problem: Problem) -> dict[str, Any]:
     return {"line": problem.line, "column": problem.column, "code": problem.code, "message": problem.message}
 
 
-def _read_source(file: Path) -> str:
+def _read_text(file: Path) -> str | bytes:
+    """The source with unix line ends, or its bytes where they are no text: the checker says what is wrong with them."""
+    data = file.read_bytes()
     try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text: {error}") from None
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        return data
+
+
+def _read_source(file: Path) -> str:
+    text = _read_text(file)
+    if isinstance(text, bytes):
+        raise UserError(f"{file} is not UTF-8 text, nothing was sent; quorate check {file} says where")
+    return text
+
+
+def _name_of(file: Path) -> str:
+    return file.stem.replace("_", "-")
+
+
+def _name_pattern() -> str:
+    from ledger.types import NAME_PATTERN
+
+    return NAME_PATTERN
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(_name_pattern().removeprefix("^").removesuffix("$"), name) is not None
+
+
+def _chosen_name(file: Path, name: str | None) -> str:
+    """The name to deploy under. Raises `UserError` for one that would be refused."""
+    chosen = name or _name_of(file)
+    if not _is_name(chosen):
+        raise UserError(f"{chosen!r} is no name for a contract: give one with --name, which matches {_name_pattern()}")
+    return chosen
 
 
 def deploy(
-    file: Annotated[Path, typer.Argument(help="The contract's source.")],
+    file: Source,
     words: Words = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="The contract's name; without it the file's.", show_default=False)
-    ] = None,
+    name: ContractName = None,
     key: KeyFile = None,
     url: Url = DEFAULT_URL,
     genesis: GenesisFile = None,
@@ -95,12 +135,30 @@ def deploy(
 
     The arguments go to its init method. Waits until the block is sealed.
     """
-    source = _read_source(file)
+    chosen, source = _chosen_name(file, name), _read_source(file)
     parameters = _init_parameters(file, source)
     signer = open_key(key)
     arguments = read_arguments("init", parameters, words or [])
     with connect(url, genesis, signer) as client:
-        _send(lambda: client.deploy(name or file.stem.replace("_", "-"), source, *arguments), as_json)
+        _send(lambda: client.deploy(chosen, source, *arguments), as_json)
+
+
+def upgrade(
+    file: Source,
+    name: ContractName = None,
+    key: KeyFile = None,
+    url: Url = DEFAULT_URL,
+    genesis: GenesisFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check new code and give it to a deployed contract, which keeps its state.
+
+    For whoever deployed it, and for admins. State that the new code would misread is refused; no init runs.
+    """
+    chosen, source = _chosen_name(file, name), _read_source(file)
+    _init_parameters(file, source)
+    with connect(url, genesis, open_key(key)) as client:
+        _send(lambda: client.call("system", "upgrade", chosen, source), as_json)
 
 
 def call(

@@ -27,6 +27,22 @@ class Result(NamedTuple):
         return json.loads(self.out)
 
 
+COUNTER = """from contracts import Contract, Var, init, view
+
+
+class Counter(Contract):
+    number: Var[int]
+
+    @init
+    def create(self) -> None:
+        self.number.set(1)
+
+    @view
+    def count(self) -> int:
+        return self.number.get()
+"""
+
+
 class Shell:
     """Types commands, each in a process of its own, with the network's address and an account's key at hand."""
 
@@ -77,6 +93,23 @@ def test_a_call_is_sealed_proven_and_seen_by_a_view(quorate: Shell) -> None:
     assert (sent.code, sent.json["code"], sent.json["proven"]) == (0, "ok", True)
     assert sent.json["events"][0]["fields"]["amount"] == 25
     assert int(quorate("view", "token", "balance_of", ann).out) == before + 25
+
+
+def test_an_upgrade_brings_new_code_over_the_old_state(quorate: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "counter.py"
+    path.write_text(COUNTER)
+    assert quorate("deploy", path).code == 0
+    assert quorate("view", "counter", "count").out == "1\n"
+    path.write_text(COUNTER.replace("return self.number.get()", "return -self.number.get()"))
+    upgraded = quorate("upgrade", path, "--json")
+    assert (upgraded.code, upgraded.json["events"][0]["name"]) == (0, "Upgraded")
+    assert quorate("view", "counter", "count").out == "-1\n"
+    path.write_text(COUNTER.replace("number: Var[int]", "number: Var[str]"))
+    misread = quorate("upgrade", path)
+    assert (misread.code, "layout_changed" in misread.out) == (1, True)
+    path.write_text(COUNTER)
+    assert "not_permitted" in quorate("upgrade", path, key="ann").out
+    assert "unknown_contract" in quorate("upgrade", path, "--name", "nobody").out
 
 
 def test_a_transaction_is_looked_up_kept_and_verified(quorate: Shell, tmp_path: Path) -> None:
