@@ -20,18 +20,27 @@ from ledger.files import NO_ROOM, in_use
 
 WRITE_BUFFER_BYTES = 16 << 20
 CACHE_BYTES = 8 << 20
+BLOCK_BYTES = 4096
 OPEN_FILES_MAX = 256
+
+_DATA = (".ldb", ".sst", ".log")
 
 Database = Any  # plyvel.DB, which has no type stubs
 
 
 def open_database(
-    path: Path, *, cache_bytes: int = CACHE_BYTES, bloom_filter_bits: int = 0, compress: bool = True
+    path: Path,
+    *,
+    cache_bytes: int = CACHE_BYTES,
+    bloom_filter_bits: int = 0,
+    compress: bool = True,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Database:
-    """Open or create the database in the directory `path`.
+    """Open or create the database in the directory `path`. A read checks, and decodes, a block of `block_bytes`.
 
     Raises `DatabaseInUse`, `DataLost` (it is damaged; the text says what to do) or `StorageError`.
     """
+    _expect_whole(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         return plyvel.DB(
@@ -40,12 +49,21 @@ def open_database(
             paranoid_checks=True,
             write_buffer_size=WRITE_BUFFER_BYTES,
             lru_cache_size=cache_bytes,
+            block_size=block_bytes,
             max_open_files=OPEN_FILES_MAX,
             bloom_filter_bits=bloom_filter_bits,
             compression="snappy" if compress else None,
         )
     except (plyvel.Error, OSError) as error:
         raise translated(error, path) from None
+
+
+def _expect_whole(path: Path) -> None:
+    """Without CURRENT LevelDB takes a full directory for a new one, and deletes what it finds there."""
+    if not (path / "CURRENT").exists():
+        left = sorted(file.name for file in path.glob("*") if file.suffix in _DATA or file.name.startswith("MANIFEST"))
+        if left:
+            raise DataLost(f"the database {path} is damaged: CURRENT is missing, and {left[0]} is there")
 
 
 @contextmanager

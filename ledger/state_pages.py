@@ -1,8 +1,9 @@
 """Where the pages of the state's tree lie among the versions kept: today's each by itself, yesterday's by the dozen.
 
 A block changes hundreds of pages, and a record for what each of them was would cost the database more than the pages
-do. So what a block found in one part of the tree, the pages that begin with the same nibble, is one record, kept under
-the block's height; to read a page as it was is to look for it in the records above a height. Pages are bytes here.
+do. So what a block replaced in one part of the tree, the pages that begin with the same two nibbles, is one record of
+undos (`ledger.state_undo`), kept under the block's height; to read a page as it was is to undo, newest first, what the
+records above a height say about it. Pages are bytes here.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import msgspec
 
 from ledger.errors import DataLost
 from ledger.state_tree import OpenPages, TreeChange
+from ledger.state_undo import Undo, undo_of_page, undo_of_slots, undone
 from ledger.versions import Versions
 
 _PAGE = b"p"  # kind of row
 
-_Part = dict[str, bytes | None]
-"""Pages by their nibbles, as they were; None where there was none."""
+_PART_NIBBLES = 2
+
+_Part = dict[str, Undo | None]
+"""Undos by the nibbles of their pages; None where there was no page."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Part).decode
@@ -38,8 +42,7 @@ class StatePages:
             for record in self._versions.kept_above(height, _part_of(nibbles)):
                 part = _decode(record)
                 if nibbles in part:
-                    page = part[nibbles]
-                    break
+                    page = undone(page, part[nibbles])
         if page is None:
             raise DataLost(f"the state has lost a page of its tree, at {nibbles or 'the root'}")
         return page
@@ -51,7 +54,7 @@ def page_rows(change: TreeChange) -> tuple[dict[bytes, bytes | None], dict[bytes
     parts: dict[bytes, _Part] = {}
     for nibbles, page in change.pages.items():
         rows[_PAGE + nibbles.encode()] = page
-        parts.setdefault(_part_of(nibbles), {})[nibbles] = change.before.get(nibbles)
+        parts.setdefault(_part_of(nibbles), {})[nibbles] = _undo(change, nibbles, page)
     return rows, {name: _encode(part) for name, part in parts.items()}
 
 
@@ -60,5 +63,12 @@ def loaded_pages(pages: Mapping[str, bytes]) -> Iterator[tuple[bytes, bytes]]:
     return ((_PAGE + nibbles.encode(), page) for nibbles, page in pages.items())
 
 
+def _undo(change: TreeChange, nibbles: str, page: bytes | None) -> Undo | None:
+    before = change.before.get(nibbles)
+    if before is None:
+        return None
+    return undo_of_page(before[0]) if page is None else undo_of_slots(*before)
+
+
 def _part_of(nibbles: str) -> bytes:
-    return _PAGE + nibbles[:1].encode()
+    return _PAGE + nibbles[:_PART_NIBBLES].encode()

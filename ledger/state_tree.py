@@ -12,7 +12,7 @@ open between changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from ledger.state_proof import (
@@ -36,14 +36,15 @@ ReadPage = Callable[[str], bytes]
 """The stored page under these nibbles (hexadecimal digits); raises where it is lost."""
 
 _BRANCH = {digit: number for number, digit in enumerate("0123456789abcdef")}
-_MASKS_BYTES = 4
+MASKS_BYTES = 4
 _ALL = (1 << BRANCHES) - 1
 _ROW_BYTES = BRANCHES * HASH_BYTES
 _QUARTERS = 4
 _QUARTER_BYTES = _ROW_BYTES // _QUARTERS
 _ALL_STALE = (1 << _QUARTERS) - 1
 
-PAGES_OPEN_MAX = 4096  # in each of two generations; a page takes about 2 KB
+PAGES_OPEN_MAX = 2048  # in each of two generations; a page takes about 2 KB
+SHALLOW_NIBBLES = 3  # of the pages that stay open for good: 4,369 at most, and every change of a large state meets some
 
 
 def root_hash(root: Slot) -> bytes:
@@ -69,13 +70,16 @@ class Page:
         """A stored page: two masks (what is taken, what of it are leaves), the hashes of the nodes, the leaves."""
         page = cls()
         page.stored, page._stale = stored, _ALL_STALE
-        masks = int.from_bytes(stored[:_MASKS_BYTES], "big")
+        masks = int.from_bytes(stored[:MASKS_BYTES], "big")
         page.taken, leaves = masks >> BRANCHES, masks & _ALL
-        offset = _MASKS_BYTES
-        for branch in _branches(page.taken & ~leaves):
+        offset = MASKS_BYTES
+        if page.taken == _ALL and not leaves:
+            page.row = bytearray(memoryview(stored)[offset:])
+            return page
+        for branch in branches(page.taken & ~leaves):
             page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = stored[offset : offset + HASH_BYTES]
             offset += HASH_BYTES
-        for branch in _branches(leaves):
+        for branch in branches(leaves):
             leaf = page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
             page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = leaf_hash(leaf)
             offset += LEAF_BYTES
@@ -86,13 +90,13 @@ class Page:
         row, leaves, nodes = self.row, self.leaves, self.taken
         for branch in leaves:
             nodes ^= 1 << branch
-        masks = (self.taken << BRANCHES | self.taken ^ nodes).to_bytes(_MASKS_BYTES, "big")
+        masks = (self.taken << BRANCHES | self.taken ^ nodes).to_bytes(MASKS_BYTES, "big")
         if nodes == _ALL:
             self.stored = masks + row
         else:
             parts: list[bytes | bytearray] = [masks]
-            parts += [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in _branches(nodes)]
-            parts += [leaves[branch] for branch in _branches(self.taken ^ nodes)]
+            parts += [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in branches(nodes)]
+            parts += [leaves[branch] for branch in branches(self.taken ^ nodes)]
             self.stored = b"".join(parts)
         return self.stored
 
@@ -125,7 +129,7 @@ class Page:
 
     def hash(self) -> bytes:
         """The hash of the node."""
-        for quarter in _branches(self._stale):
+        for quarter in branches(self._stale):
             at = quarter * _QUARTER_BYTES
             self._quarters[quarter] = quarter_hash(self.row[at : at + _QUARTER_BYTES])
         self._stale = 0
@@ -133,20 +137,22 @@ class Page:
 
 
 class OpenPages:
-    """Pages kept open between changes, in two generations: a full young one becomes the old one, and that is forgotten.
+    """Pages kept open between changes: those near the root for good, the others in two generations.
 
-    What is in here is as the last change left it. When that change was not stored after all, `clear`.
+    A full young generation becomes the old one, and that is forgotten. What is in here is as the last change left it.
+    When that change was not stored after all, `clear`.
     """
 
     def __init__(self, read: ReadPage, pages_max: int = PAGES_OPEN_MAX) -> None:
         self._read = read
         self._pages_max = pages_max
+        self._shallow: dict[str, Page] = {}
         self._young: dict[str, Page] = {}
         self._old: dict[str, Page] = {}
 
     def open(self, nibbles: str) -> Page:
         """The page under these nibbles."""
-        page = self._young.get(nibbles)
+        page = self._shallow.get(nibbles) or self._young.get(nibbles)
         if page is None:
             page = self._old.pop(nibbles, None) or Page.decode(self._read(nibbles))
             self.keep(nibbles, page)
@@ -154,30 +160,37 @@ class OpenPages:
 
     def keep(self, nibbles: str, page: Page) -> None:
         """This page stands there now."""
+        if len(nibbles) <= SHALLOW_NIBBLES:
+            self._shallow[nibbles] = page
+            return
         if len(self._young) >= self._pages_max:
             self._old, self._young = self._young, {}
         self._young[nibbles] = page
 
     def drop(self, nibbles: str) -> None:
         """No page stands there any more."""
-        self._young.pop(nibbles, None)
-        self._old.pop(nibbles, None)
+        for pages in (self._shallow, self._young, self._old):
+            pages.pop(nibbles, None)
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._young, self._old = {}, {}
+        self._shallow, self._young, self._old = {}, {}, {}
 
 
 Change = tuple[str, Slot]
 """A path in hexadecimal digits, and the leaf that it gets, or NOTHING."""
 
 
+Before = tuple[bytes, list[tuple[int, Slot]]]
+"""A page as it was stored, and what stood at each branch that a change touches, in order of branch."""
+
+
 class TreeChange:
-    """What one set of changes does to the pages: `before` as they were read, `pages` as they become (None: removed)."""
+    """What one set of changes does to the pages: `before` as they were, `pages` as they become (None: removed)."""
 
     def __init__(self, pages: OpenPages) -> None:
         self._open = pages
-        self.before: dict[str, bytes] = {}
+        self.before: dict[str, Before] = {}
         self.pages: dict[str, bytes | None] = {}
 
     def apply(self, root: Slot, changes: Iterable[tuple[bytes, Slot]]) -> Slot:
@@ -190,9 +203,11 @@ class TreeChange:
     def _change_page(self, prefix: str, changes: list[Change]) -> Slot:
         """What stands at `prefix`, where a page stood, after the changes, all of whose paths begin so."""
         page = self._open.open(prefix)
-        self.before[prefix] = page.stored
+        was: list[tuple[int, Slot]] = []
+        self.before[prefix] = page.stored, was
         for digit, group in _by_digit(changes, len(prefix)):
             branch = _BRANCH[digit]
+            was.append((branch, page.slot(branch)))
             if page.is_node(branch):
                 page.put(branch, self._change_page(prefix + digit, group))
             else:
@@ -258,7 +273,38 @@ def _by_digit(changes: list[Change], depth: int) -> list[tuple[str, list[Change]
     return groups
 
 
+def taken_mask(stored: bytes) -> int:
+    """A bit for each branch of a stored page that is not empty."""
+    return int.from_bytes(stored[:MASKS_BYTES], "big") >> BRANCHES
+
+
+def leaf_mask(stored: bytes) -> int:
+    """A bit for each branch of a stored page at which a leaf stands."""
+    return int.from_bytes(stored[:MASKS_BYTES], "big") & _ALL
+
+
+def split_slots(stored: bytes) -> list[Slot]:
+    """The sixteen slots of a stored page; nothing is hashed."""
+    slots = [NOTHING] * BRANCHES
+    taken, leaves = taken_mask(stored), leaf_mask(stored)
+    offset = MASKS_BYTES
+    for mask, size in ((taken & ~leaves, HASH_BYTES), (leaves, LEAF_BYTES)):
+        for branch in branches(mask):
+            slots[branch] = stored[offset : offset + size]
+            offset += size
+    return slots
+
+
+def join_slots(slots: Sequence[Slot]) -> bytes:
+    """The stored page with these slots."""
+    taken = sum(1 << branch for branch, slot in enumerate(slots) if slot)
+    leaves = sum(1 << branch for branch, slot in enumerate(slots) if len(slot) == LEAF_BYTES)
+    masks = (taken << BRANCHES | leaves).to_bytes(MASKS_BYTES, "big")
+    nodes = [slot for slot in slots if len(slot) == HASH_BYTES]
+    return b"".join((masks, *nodes, *(slot for slot in slots if len(slot) == LEAF_BYTES)))
+
+
 @lru_cache(maxsize=8192)
-def _branches(mask: int) -> tuple[int, ...]:
+def branches(mask: int) -> tuple[int, ...]:
     """The branches whose bit is set, in order."""
     return tuple(branch for branch in range(BRANCHES) if mask >> branch & 1)

@@ -44,6 +44,7 @@ from ledger.types import Batch, Block, BlockRecord, Hash, Header, Seal, body_byt
 
 FORMAT_VERSION = 2
 DELETES_PER_BATCH = 10_000
+HOLE_LOOK_HEIGHTS = 100_000  # more than fit into the tables that LevelDB can lose without noticing it
 
 _FORMAT_KEY: Final = b"v"
 _FIRST_KEY: Final = b"f"
@@ -278,7 +279,7 @@ class BlockStore:
     def _find_tip(self, mark: Mark) -> None:
         """Follow the chain up from the last synced block; whatever does not follow is lost."""
         self.height = highest = self._highest(b"h")
-        start = max(0, min(mark.synced_height, highest))
+        start = max(0, min(mark.synced_height, self._below_a_hole(highest)))
         while start > 0 and self._intact(start, whole=start == highest) is None:
             start -= 1
         tip, tip_hash = None, b""
@@ -293,6 +294,19 @@ class BlockStore:
         self.height = -1 if tip is None else tip.height
         self.sealed_height = min(self._highest(b"s", 0), self.height)
         self.lost_heights = range(self.height + 1, max(mark.stored_height, highest) + 1)
+
+    def _below_a_hole(self, highest: int) -> int:
+        """The height below the first that is missing among the last ones; the highest where none is.
+
+        LevelDB's list of tables may lose its own tail, and with it the table before the log: a hole below the top.
+        """
+        lowest = self.first_height if 1 < self.first_height <= highest else 0  # what lies below never was here
+        expected = first = max(lowest, highest - HOLE_LOOK_HEIGHTS)
+        for key in self._keys(b"h", start=b"h" + _HEIGHT.pack(first)):
+            if _HEIGHT.unpack(key[1:])[0] != expected:
+                break
+            expected += 1
+        return expected - 1
 
     def _intact(self, height: int, *, whole: bool = False) -> Header | None:
         try:

@@ -6,12 +6,15 @@ demand are few below the newest (what is not sealed yet), so the steps are few; 
 
 A commit is one atomic write, not flushed: the state is derived, and a lost tail is replayed from the blocks. But a
 power cut may lose writes in the *middle*: LevelDB's last but one log, full but not yet a table, while the last one
-survived. So each commit leaves its own height as a row; one missing among those not flushed yet is `DataLost`.
+survived; and its list of tables may lose its own tail, and with it the table before the log. So each commit leaves its
+own height as a row, and one that is missing among the last ones is `DataLost`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,16 @@ import plyvel
 from ledger.database import open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, HeightNotKept, OtherFormat, StorageError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 COMMITS_BETWEEN_FLUSHES = 256
+HOLE_LOOK_HEIGHTS = 50_000  # whose rows are kept: more than lie in a log and the tables that LevelDB can lose
+RECLAIM_BYTES = 16 << 20  # of pruned rows that still lie in tables, before the disk is asked to have them back
+BLOCK_BYTES = 1024
 CACHE_BYTES_MAX = 8 << 20  # of rows, in each of two generations
 ROW_OVERHEAD_BYTES = 200  # of a row in a dict, beside its key and value
 
 _META_KEY = b"m"
-_META = struct.Struct(">IqqQ")  # format, newest height, oldest height kept, height flushed + 1
+_META = struct.Struct(">IqqQQ")  # format, newest height, oldest height kept, height flushed + 1, first height committed
 _HEIGHT = struct.Struct(">Q")
 _NOTHING_KEPT: Mapping[bytes, bytes] = {}
 _WAS_ABSENT = b""
@@ -42,9 +48,12 @@ class Versions:
         self.path = path
         self.height = self.oldest = -1
         self._flushed = -1
+        self._first = 0  # the lowest height that was committed here, and left its row
         self._fault = ""
+        self._reclaiming: threading.Thread | None = None
         self._cache = RecentRows()
-        self._database = open_database(path, bloom_filter_bits=10, compress=False)  # most of it is hashes
+        # Most of it is hashes, which no compression shortens, and is read row by row from all over the place.
+        self._database = open_database(path, bloom_filter_bits=10, compress=False, block_bytes=BLOCK_BYTES)
         try:
             self._load()
         except BaseException:
@@ -104,10 +113,10 @@ class Versions:
         return found
 
     def kept_above(self, height: int, name: bytes) -> Iterator[bytes]:
-        """The records of this name that were kept with the heights above one, oldest first."""
+        """The records of this name that were kept with the heights above one, newest first."""
         if height != self.height:
             self._expect_kept(height)
-        for change in range(height + 1, self.height + 1):
+        for change in range(self.height, height, -1):
             record = self._read(b"o" + _HEIGHT.pack(change) + name)
             if record is not None:
                 yield record
@@ -159,8 +168,9 @@ class Versions:
         assert self.height < 0, "only an empty database is loaded"
         sync_logs(self.path)
         self.height = self.oldest = self._flushed = height
+        self._first = height + 1
         batch = self._database.write_batch()
-        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, height, height + 1))
+        batch.put(_META_KEY, self._meta(height, height))
         self._write(batch)
         sync_logs(self.path)
 
@@ -197,7 +207,7 @@ class Versions:
             else:
                 batch.put(b"s" + row, value)
         batch.put(b"h" + _HEIGHT.pack(height), b"")
-        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, height, oldest, self._flushed + 1))
+        batch.put(_META_KEY, self._meta(height, oldest))
         self._write(batch)
         for row, (_, new) in rows.items():
             if row in self._cache:
@@ -219,13 +229,16 @@ class Versions:
                 start=start, stop=stop, include_value=False, verify_checksums=True, fill_cache=False
             ):
                 batch.delete(key)
-        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, self.height, below, self._flushed + 1))
+        batch.put(_META_KEY, self._meta(self.height, below))
         self.oldest = below
         self._write(batch)
+        self._reclaim()
 
     def close(self) -> None:
         """Release the database; a second call does nothing."""
         self._fault = self._fault or f"the state {self.path} is closed"
+        if self._reclaiming is not None:
+            self._reclaiming.join()
         self._database.close()
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
@@ -244,6 +257,20 @@ class Versions:
             raise translated(error, self.path) from None
         return value
 
+    def _reclaim(self) -> None:
+        """Have the space of pruned versions back, beside the work: LevelDB gives none until it rewrites the tables."""
+        if self._reclaiming is not None and self._reclaiming.is_alive():
+            return
+        start, stop = b"o", b"o" + _HEIGHT.pack(self.oldest + 1)
+        if self._database.approximate_size(start, stop) >= RECLAIM_BYTES:
+            self._reclaiming = threading.Thread(target=self._compact, args=(start, stop), name="reclaim", daemon=True)
+            self._reclaiming.start()
+
+    def _compact(self, start: bytes, stop: bytes) -> None:
+        """Only space is at stake: what goes wrong here, the next write or read says in its own words."""
+        with contextlib.suppress(plyvel.Error, OSError):
+            self._database.compact_range(start=start, stop=stop)
+
     def _load(self) -> None:
         with speaking_of(self.path):
             meta = self._database.get(_META_KEY, verify_checksums=True)
@@ -251,25 +278,30 @@ class Versions:
                 if any(True for _ in self._database.iterator(include_value=False, verify_checksums=True)):
                     raise DataLost(f"the state {self.path} has lost the record of its height")
                 return
-            version, self.height, self.oldest, flushed_next = _META.unpack(meta)
+            version = int.from_bytes(meta[:4], "big")
             if version != FORMAT_VERSION:
                 raise OtherFormat(
                     f"the state {self.path} has format {version}, this program reads format {FORMAT_VERSION}"
                 )
+            _, self.height, self.oldest, flushed_next, self._first = _META.unpack(meta)
             self._flushed = flushed_next - 1
-            start, stop = b"h" + _HEIGHT.pack(flushed_next), b"h" + _HEIGHT.pack(self.height + 1)
+            first = max(self._first, flushed_next - HOLE_LOOK_HEIGHTS)
+            start, stop = b"h" + _HEIGHT.pack(first), b"h" + _HEIGHT.pack(self.height + 1)
             written = [
                 _HEIGHT.unpack(key[1:])[0]
                 for key in self._database.iterator(
                     start=start, stop=stop, include_value=False, verify_checksums=True, fill_cache=False
                 )
             ]
-        if written != list(range(flushed_next, self.height + 1)):
-            lost = sorted(set(range(flushed_next, self.height + 1)) - set(written))
+        if written != list(range(first, self.height + 1)):
+            lost = sorted(set(range(first, self.height + 1)) - set(written))
             raise DataLost(f"the state {self.path} at height {self.height} has lost the changes of height {lost[0]}")
 
+    def _meta(self, height: int, oldest: int) -> bytes:
+        return _META.pack(FORMAT_VERSION, height, oldest, self._flushed + 1, self._first)
+
     def _flush(self) -> None:
-        """Nothing up to here can be lost any more, so the heights' own rows can go."""
+        """Nothing up to here can be lost by a power cut any more, and rows of heights far below can go."""
         try:
             sync_logs(self.path)
         except OSError as error:
@@ -277,9 +309,10 @@ class Versions:
             raise StorageError(self._fault) from error
         batch = self._database.write_batch()
         for height in range(self._flushed + 1, self.height + 1):
-            batch.delete(b"h" + _HEIGHT.pack(height))
+            if height >= HOLE_LOOK_HEIGHTS:
+                batch.delete(b"h" + _HEIGHT.pack(height - HOLE_LOOK_HEIGHTS))
         self._flushed = self.height
-        batch.put(_META_KEY, _META.pack(FORMAT_VERSION, self.height, self.oldest, self._flushed + 1))
+        batch.put(_META_KEY, self._meta(self.height, self.oldest))
         self._write(batch)
 
     def _write(self, batch: object) -> None:

@@ -12,7 +12,8 @@ from ledger import codec, versions
 from ledger.errors import DatabaseInUse, DataLost, HeightNotKept, InvalidProof, StorageError
 from ledger.state import EMPTY_ROOT, State, check_state_proof, verify_state_proof
 from ledger.state_proof import StateProof, path_of
-from ledger.state_tree import NOTHING, OpenPages, Page, TreeChange, prove, root_hash
+from ledger.state_tree import NOTHING, OpenPages, Page, TreeChange, join_slots, prove, root_hash, split_slots
+from ledger.state_undo import undo_of_page, undo_of_slots, undone
 
 # ── the obvious twin ──────────────────────────────────────────────────────────────────────────────
 
@@ -47,12 +48,22 @@ class Memory:
         change = TreeChange(self.open)
         self.root = change.apply(self.root, changes)
         for nibbles, page in change.pages.items():
-            assert change.before.get(nibbles) == self.pages.get(nibbles)
+            assert before(change, nibbles, page) == self.pages.get(nibbles)
             if page is None:
                 self.pages.pop(nibbles, None)
             else:
                 self.pages[nibbles] = page
         return root_hash(self.root)
+
+
+def before(change: TreeChange, nibbles: str, page: bytes | None) -> bytes | None:
+    """The page before the change, once from what the change read, once by undoing: the same."""
+    read = change.before.get(nibbles)
+    if read is None:
+        return undone(page, None)
+    undo = undo_of_page(read[0]) if page is None else undo_of_slots(*read)
+    assert undone(page, undo) == read[0]
+    return read[0]
 
 
 def leaf_of(key: bytes, value: bytes | None):
@@ -111,7 +122,8 @@ def test_a_page_comes_back_as_it_was(kinds):
     for branch, slot in enumerate(slots):
         page.put(branch, slot)
     again = Page.decode(page.encode())
-    assert [again.slot(branch) for branch in range(16)] == slots
+    assert [again.slot(branch) for branch in range(16)] == slots == split_slots(page.encode())
+    assert join_slots(slots) == page.encode()
     assert (again.row, again.taken, again.leaves) == (page.row, page.taken, page.leaves)
     for branch in range(16):
         again.put(branch, NOTHING)
@@ -256,6 +268,26 @@ def test_pruning_leaves_nothing_of_the_old_versions(path):
     database.close()
 
 
+@pytest.mark.parametrize("gives_back", [True, False])
+def test_pruning_gives_the_disk_back(path, monkeypatch, gives_back):
+    """Without being asked LevelDB keeps what was deleted, until it happens to rewrite the table that has it."""
+    monkeypatch.setattr(versions, "RECLAIM_BYTES", 1 << 16 if gives_back else 1 << 40)
+    values = [{b"key %d" % number: b"%d" % height * 2000 for number in range(100)} for height in range(10)]
+    state = State.open(path)
+    for height, writes in enumerate(values):
+        state.commit(height, writes)
+    state.close()
+    state = State.open(path)  # what lay in the log is a table now
+    before = sum(file.stat().st_size for file in path.iterdir())
+    state.prune(9)
+    state.close()
+    after = sum(file.stat().st_size for file in path.iterdir())
+    assert (after < before / 4) == gives_back
+    state = State.open(path)
+    assert dict(state.scan(b"")) == values[9]
+    state.close()
+
+
 def test_a_state_that_is_open_cannot_be_opened_again(path, state):
     with pytest.raises(DatabaseInUse, match=r"another process has .* open"):
         State.open(path)
@@ -300,16 +332,31 @@ def test_changes_lost_in_the_middle_are_noticed(path):
         State.open(path)
 
 
-def test_flushed_heights_need_no_row_of_their_own(path, monkeypatch):
+def test_heights_leave_a_row_that_says_they_are_there(path, monkeypatch):
+    """Flushed or not: LevelDB's list of tables may lose its own end, and the table before the log with it."""
     monkeypatch.setattr(versions, "COMMITS_BETWEEN_FLUSHES", 4)
+    monkeypatch.setattr(versions, "HOLE_LOOK_HEIGHTS", 6)
     state = State.open(path)
-    for height in range(10):
+    for height in range(20):
         state.commit(height, {b"a": b"%d" % height})
     state.close()
     database = plyvel.DB(str(path))
-    assert len(list(database.iterator(prefix=b"h"))) == 2
+    assert [int.from_bytes(key[1:], "big") for key in database.iterator(prefix=b"h", include_value=False)] == list(
+        range(14, 20)
+    )
     database.close()
-    assert State.open(path).height == 9
+    state = State.open(path)
+    assert state.height == 19
+    state.close()
+    for lost in (14, 16, 19):
+        database = plyvel.DB(str(path))
+        database.delete(b"h" + lost.to_bytes(8, "big"))
+        database.close()
+        with pytest.raises(DataLost, match=f"at height 19 has lost the changes of height {lost}"):
+            State.open(path)
+        database = plyvel.DB(str(path))
+        database.put(b"h" + lost.to_bytes(8, "big"), b"")
+        database.close()
 
 
 def test_a_lost_page_is_named_and_not_guessed(path):
@@ -339,13 +386,25 @@ def test_a_lost_height_is_named(path):
         State.open(path)
 
 
+def test_a_directory_without_its_first_file_is_no_new_state(path):
+    """LevelDB would make a new database there, and delete what it finds."""
+    state = State.open(path)
+    state.commit(0, {b"a": b"1"})
+    state.close()
+    (path / "CURRENT").unlink()
+    left = sorted(file.name for file in path.iterdir())
+    with pytest.raises(DataLost, match=r"CURRENT is missing, and .* is there\. Delete .*: the state is made again"):
+        State.open(path)
+    assert sorted(file.name for file in path.iterdir()) == left
+
+
 def test_another_format_is_named_and_refused(path, monkeypatch):
-    monkeypatch.setattr(versions, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(versions, "FORMAT_VERSION", 4)
     state = State.open(path)
     state.commit(0, {})
     state.close()
     monkeypatch.undo()
-    with pytest.raises(StorageError, match="has format 3, this program reads format 2"):
+    with pytest.raises(StorageError, match="has format 4, this program reads format 3"):
         State.open(path)
 
 

@@ -287,6 +287,42 @@ def test_a_whole_database_that_is_gone_is_noticed(path):
     store.close()
 
 
+def test_a_directory_without_its_first_file_is_no_new_store(path):
+    """LevelDB would make a new database there, delete the tables that it finds, and keep what is in the log."""
+    filled(path, CHAIN[:4], synced=True)
+    filled(path, CHAIN[4:], synced=True)
+    (path / "CURRENT").unlink()
+    left = sorted(file.name for file in path.iterdir())
+    with pytest.raises(DataLost, match=r"CURRENT is missing, and .* is there\. Move .* away and leave"):
+        BlockStore(path)
+    assert sorted(file.name for file in path.iterdir()) == left
+    BlockStore.set_aside(path)
+    store = BlockStore(path)
+    assert (store.height, store.lost_heights) == (-1, range(7))
+    store.close()
+
+
+@pytest.mark.parametrize("missing", [0, 2, 5])
+def test_a_hole_below_a_whole_top_is_noticed_and_mended(path, missing):
+    """LevelDB's list of tables may lose its own end, and the table before the log with it; the log is read again."""
+    filled(path, synced=True)
+    database = plyvel.DB(str(path))
+    for kind in (b"h", b"b"):
+        database.delete(kind + missing.to_bytes(8, "big"))
+    for raw in CHAIN[missing].bodies:
+        database.delete(b"t" + transaction_id(raw))
+    database.close()
+    store = BlockStore(path)
+    assert (store.height, store.lost_heights) == (missing - 1, range(missing, 7))
+    for record in CHAIN[missing:]:
+        store.put(record)
+    assert [store.locate(transaction_id(raw)) for raw in CHAIN[5].bodies] == [(5, index) for index in range(3)]
+    store.close()
+    store = BlockStore(path)
+    assert (store.height, store.lost_heights) == (6, range(7, 7))
+    store.close()
+
+
 def test_unsynced_blocks_lost_in_a_power_cut_are_told_apart_from_promised_ones(path):
     filled(path, CHAIN[:3], synced=True)
     store = BlockStore(path)
