@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from contracts.keys import state_key
 from contracts.language.interface import Method, Program
+from contracts.language.source import memory_of
 from ledger import codec, hashing
 
 SYSTEM: Final = "system"
@@ -20,7 +21,7 @@ CONTRACTS: Final = "contracts"  # (name) -> record
 SOURCES: Final = "sources"  # (name, version) -> version record
 LAYOUTS: Final = "layouts"  # (name) -> {variable: type} of every version so far
 
-CACHED_SOURCE_CHARACTERS_MAX: Final = 4 << 20  # of the programs kept compiled
+CACHED_BYTES_MAX: Final = 48 << 20  # of memory, of the programs kept compiled
 CACHED_RECORDS_MAX: Final = 4096
 
 Read = Callable[[bytes], bytes | None]
@@ -52,7 +53,7 @@ class Catalogue:
         self._compile = compile_source
         self._by_hash: dict[bytes, Loaded] = {}
         self._by_record: dict[bytes, Loaded] = {}
-        self._characters = 0
+        self._memory = 0
 
     def compile(self, source: str) -> Loaded:
         """The program of a source. Raises `SourceRefused`."""
@@ -83,11 +84,12 @@ class Catalogue:
         return loaded
 
     def _keep(self, loaded: Loaded) -> None:
-        self._characters += len(loaded.source)
-        if self._characters > CACHED_SOURCE_CHARACTERS_MAX:
+        memory = memory_of(loaded.source)
+        self._memory += memory
+        if self._memory > CACHED_BYTES_MAX:
             self._by_hash.clear()
             self._by_record.clear()
-            self._characters = len(loaded.source)
+            self._memory = memory
         self._by_hash[loaded.program.code_hash] = loaded
 
 

@@ -1,7 +1,8 @@
 """What the runtime charges, and the limits it keeps: everything outside the interpreter that costs a node something.
 
-One unit of gas stands for about five nanoseconds of one core, as in the language. What the interpreter charges for
-its own work, encoding and decoding included, stands there; these prices come on top, always before the work.
+One unit of gas stands for about five nanoseconds of one core, as in the language, and `scripts/gas_table.py` measures
+how near to that each price is. What the interpreter charges for its own work, encoding and decoding included, stands
+there; these prices come on top, always before the work.
 Each number is part of what validators agree on.
 """
 
@@ -12,25 +13,30 @@ from typing import Final
 # ── gas ───────────────────────────────────────────────────────────────────────────────────────────
 
 TRANSACTION: Final = 10_000  # reading, naming and checking one signed transaction, and its receipt
-TRANSACTION_BYTE: Final = 20  # it is hashed, stored and sent to every member
+TRANSACTION_BYTE: Final = 3  # it is hashed, stored and sent to every member
 CALL: Final = 1_000  # a frame: of a transaction's calls, and of calls between contracts
-CALL_BYTE: Final = 2  # arguments and results cross between contracts as bytes
-RESULT_BYTE: Final = 20  # a result is kept in the receipt
-READ: Final = 1_000
-READ_BYTE: Final = 1
+CALL_BYTES_PER_UNIT: Final = 8  # arguments and results cross between contracts as bytes
+RESULT_BYTE: Final = 1  # a result is kept in the receipt
+READ: Final = 1_000  # a value of the state, or that there is none
+READ_BYTES_PER_UNIT: Final = 16  # of a value that is read
 WRITE: Final = 15_000  # a path of the state tree is hashed again
-WRITE_BYTE: Final = 20  # of the key and of the value
-SCAN: Final = 2_000
-SCAN_ENTRY: Final = 500  # every entry looked at, one that was deleted in this block included
-EVENT: Final = 1_000
-EVENT_BYTE: Final = 20
-COMPILE_BYTE: Final = 400  # of a source that is deployed: checked and compiled once by every member
+WRITE_BYTE: Final = 4  # of the key and of the value
+WRITE_AGAIN: Final = 400  # of a key that this transaction has written already: only what it grows by is paid anew
+REWRITTEN_BYTES_PER_UNIT: Final = 32  # of a value that is written again
+SCAN: Final = 2_000  # a scan, besides its entries
+SCAN_ENTRY: Final = 500  # every entry that is found
+SCAN_DELETED: Final = 250  # one that was deleted in this block
+EVENT: Final = 1_000  # an event, besides its bytes
+EVENT_BYTE: Final = 1  # of its fields, which the receipt keeps
+CODE_BYTE: Final = 2  # of the source of each contract that a transaction calls, once: it may have to be compiled again
+COMPILE_BYTE: Final = 600  # of a source that is deployed: checked and compiled once by every member
 
 VIEW_GAS_MAX: Final = 50_000_000  # of one view call, which nobody pays for
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 CALL_DEPTH_MAX: Final = 8  # frames on top of each other; the call of the transaction is the first
+CODE_BYTES_MAX: Final = 256 << 10  # of the sources of all contracts that one transaction calls
 VALUE_BYTES_MAX: Final = 128 << 10  # of one state value
 EVENT_BYTES_MAX: Final = 16 << 10  # of the fields of one event
 RECEIPT_BYTES_MAX: Final = 256 << 10  # of all results and events of one transaction

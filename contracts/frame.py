@@ -92,7 +92,7 @@ class Frame:
         for layer in self._own:
             if place in layer.values:
                 grown = max(size - len(layer.values[place] or b""), 0)
-                return costs.WRITE_AGAIN + size // costs.READ_BYTES_PER_UNIT + costs.WRITE_BYTE * grown
+                return costs.WRITE_AGAIN + size // costs.REWRITTEN_BYTES_PER_UNIT + costs.WRITE_BYTE * grown
         return costs.WRITE + costs.WRITE_BYTE * (len(place) + size)
 
     def scan(self, variable: str, prefix: Key, bounds: Bounds, limit: int) -> list[tuple[Key, bytes]]:
@@ -112,7 +112,8 @@ class Frame:
         room = costs.SCAN_BYTES_MAX
         page = min(limit, costs.SCAN_PAGE)
         for place, value, size in overlaid(self.layers, self._invocation.reader, span, page):
-            self._meter.charge(costs.SCAN_ENTRY + size // costs.READ_BYTES_PER_UNIT)
+            entry = costs.SCAN_DELETED if value is None else costs.SCAN_ENTRY
+            self._meter.charge(entry + size // costs.READ_BYTES_PER_UNIT)
             if value is None:
                 continue
             room -= size

@@ -47,13 +47,16 @@ class Invocation:
     __slots__ = (
         "_active",
         "_below",
+        "_called",
         "_catalogue",
+        "_code_bytes",
         "_read_only",
         "_receipt_bytes",
         "_setting",
         "events",
         "meter",
         "reader",
+        "settled",
         "writes",
     )
 
@@ -72,10 +75,13 @@ class Invocation:
         self._read_only = read_only
         self._active: list[str] = []
         self._receipt_bytes = 0
+        self._called: set[str] = set()
+        self._code_bytes = 0
         self.reader = reader
         self.meter = meter
         self.events: list[LogEntry] = []
         self.writes = WriteSet()
+        self.settled = len(below)  # write-sets of the block, which other transactions have filled
         self._below = (self.writes, *below)
 
     @property
@@ -152,7 +158,19 @@ class Invocation:
         loaded = self._catalogue.find(contract, read) if _is_name(contract) else None
         if loaded is None:
             raise Failure(codes.UNKNOWN_CONTRACT, f"there is no contract {_shown(contract)}")
+        if contract not in self._called:
+            self._called.add(contract)
+            self._pay_for_code(len(loaded.source))
         return loaded
+
+    def _pay_for_code(self, size: int) -> None:
+        """Whether a program is at hand already must not be seen, so every transaction pays for it."""
+        self.meter.charge(costs.CODE_BYTE * size)
+        self._code_bytes += size
+        if self._code_bytes > costs.CODE_BYTES_MAX:
+            raise Failure(
+                codes.SIZE_LIMIT, f"the contracts that a transaction calls have at most {costs.CODE_BYTES_MAX} bytes"
+            )
 
     def _require_method(self, contract: str, loaded: Loaded, method: str, read_only: bool) -> bool:
         """Whether the method is to run as a view; raises unless it is one that may run here."""

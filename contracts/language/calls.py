@@ -95,7 +95,7 @@ def _positional(body: Body, node: ast.Call, name: str, least: int, most: int) ->
 
 
 def _plain_function(body: Body, node: ast.Call, name: str) -> Code:
-    body.pay(gas.SHA256 if name == "sha256" else gas.METHOD_CALL)
+    body.pay(gas.SHA256 if name == "sha256" else gas.BUILTIN if len(node.args) <= 1 else gas.METHOD_CALL)
     if name in API_NAMES:
         body.unit.needs_import(node, name)
     made = _LITERALS.get(name)
@@ -138,7 +138,7 @@ _KINDS: Final = {kind.__name__: kind for kind in (bool, int, str, bytes, list, d
 
 
 def _is_instance(body: Body, node: ast.Call) -> Code:
-    body.pay(gas.METHOD_CALL)
+    body.pay(gas.BUILTIN)
     second = node.args[1] if len(node.args) == 2 and not node.keywords else None
     named = second.elts if isinstance(second, ast.Tuple) else [second]
     names = [item.id for item in named if isinstance(item, ast.Name) and item.id in _KINDS]
@@ -178,11 +178,12 @@ def _list_of(meter: Any, items: Any) -> list[Any]:
     iterator, length, besides = items
     room_for_items(meter, length)
     meter.charge(length * besides)
+    meter.make(length * besides * gas.BYTES_BESIDES)
     return list(iterator)
 
 
 def _sum(meter: Any, items: list[Any]) -> Any:
-    meter.charge(len(items) * gas.ITEM_SCANNED)
+    meter.charge(len(items) * gas.ITEM_CHECKED)
     for item in items:
         if type(item) is Decimal:
             return _total(meter, items)

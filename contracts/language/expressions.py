@@ -272,6 +272,7 @@ def _compare(body: Body, node: ast.Compare) -> Code:
     body.pay(gas.OPERATION * len(node.ops))
     if len(node.ops) == 1:
         return _compare_two(body, node, node.ops[0], node.comparators[0])
+    body.pay(gas.CHAIN)
     operands = [expression(body, operand) for operand in (node.left, *node.comparators)]
     relations: list[Relation] = []
     for operator in node.ops:

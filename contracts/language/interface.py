@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import msgspec
 
 from contracts import codes
+from contracts.language.limits import MADE_BYTES_MAX
 
 Value = Any
 """None, bool, int (|n| < 2**256), str, bytes, list, dict, tuple; nothing else, at any depth. Dict keys are str;
@@ -96,16 +97,18 @@ class OutOfGas(Failure):
 class Meter:
     """Gas of one transaction, shared by every frame of it. Sticky: once exhausted, every further charge raises.
 
-    The interpreter's hot paths lower `left` themselves and call `run_out` when it falls below zero.
+    The interpreter's hot paths lower `left` themselves and call `run_out` when it falls below zero. `room` is what is
+    left of the bytes that may be made: gas is time, and time alone does not bound memory.
     """
 
-    __slots__ = ("left", "limit")
+    __slots__ = ("left", "limit", "room")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, room: int = MADE_BYTES_MAX) -> None:
         if limit < 0:
             raise ValueError(f"a gas limit is not negative, got {limit}")
         self.limit = limit
         self.left = limit
+        self.room = room
 
     @property
     def used(self) -> int:
@@ -124,6 +127,12 @@ class Meter:
         self.left -= amount
         if self.left < 0:
             self.run_out()
+
+    def make(self, weight: int) -> None:
+        """Take `weight` bytes about to be made from the room that a transaction has."""
+        self.room -= weight
+        if self.room < 0:
+            raise Failure(codes.SIZE_LIMIT, f"more than {MADE_BYTES_MAX} bytes made in one transaction")
 
     def run_out(self) -> None:
         """Make the exhaustion final and raise `OutOfGas`."""

@@ -35,7 +35,8 @@ def iterate(meter: Meter, value: Any) -> Items:
 
 
 def _dict_keys(meter: Meter, entries: dict[Any, Any]) -> Iterator[Any]:
-    meter.charge(len(entries) * (gas.ITEM_MADE + gas.ITEM_SCANNED))
+    gas.charge_items(meter, len(entries))
+    meter.charge(len(entries) * 2 * gas.ITEM_CHECKED)
     return _unchanged(entries, list(entries))
 
 
@@ -56,7 +57,7 @@ def _dict_view(meter: Meter, entries: Any, name: str) -> Items:
     keys = _dict_keys(meter, entries)
     if name == "keys":
         return keys, len(entries), 0
-    meter.charge(len(entries) * gas.ITEM_SCANNED)
+    meter.charge(len(entries) * gas.ITEM_CHECKED)
     if name == "values":
         return (entries[key] for key in keys), len(entries), 0
     return ((key, entries[key]) for key in keys), len(entries), gas.PAIR_MADE
@@ -87,6 +88,7 @@ def _plain(body: Body, node: ast.expr) -> Code:
     stored = state.variable_of(body, node)
     if stored is not None:
         return state.iterate_list(body, node, stored)
+    body.pay(gas.OPERATION)
     value = expression(body, node)
 
     def plain(env: Env) -> Items:
@@ -153,7 +155,7 @@ def _view_zip(body: Body, node: ast.Call) -> Code:
 
     def view(env: Env) -> Items:
         parts = [source(env) for source in sources]
-        besides = sum([one for _, _, one in parts]) + gas.PAIR_MADE + len(parts) * gas.ITEM_MADE
+        besides = sum([one for _, _, one in parts]) + gas.PAIR_MADE + len(parts)
         return zip(*[items for items, _, _ in parts], strict=False), min([length for _, length, _ in parts]), besides
 
     return view

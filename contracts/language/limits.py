@@ -42,5 +42,6 @@ VALUE_DEPTH_MAX: Final = 16  # containers inside containers, wherever a value is
 ENCODED_BYTES_MAX: Final = 128 << 10  # one stored value, one event, one argument list, one result
 DICT_KEY_INTEGER_MAX: Final = (1 << 61) - 2  # larger integers can be made to collide in the host's hash tables
 KEY_CHARACTERS_MAX: Final = 1024  # of one str or bytes in a state key
+MADE_BYTES_MAX: Final = 64 << 20  # text, lists and dicts that one transaction may make, kept or not
 MESSAGE_CHARACTERS_MAX: Final = 256  # of a `require` or `Error` message; the rest is cut off
 SCAN_LIMIT_MAX: Final = 1000  # entries that one iteration over a Map may ask for, items of one page of a List

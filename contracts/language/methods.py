@@ -44,7 +44,7 @@ Method = Callable[..., Any]
 def _same(meter: Meter, receiver: Any, other: Any, what: str) -> Any:
     """`other` if it has the receiver's type; both are about to be scanned."""
     want(type(receiver), other, what)
-    gas.charge_scanned(meter, gas.text_weight(other))
+    gas.charge_scanned(meter, gas.text_effort(other))
     return other
 
 
@@ -79,7 +79,14 @@ def _remove_suffix(meter: Meter, text: Any, suffix: Any) -> Any:
 
 def _searched(meter: Meter, text: Any, pattern: Any) -> Any:
     want(type(text), pattern, "what is looked for")
-    meter.charge(gas.search_cost(gas.text_weight(text), gas.text_weight(pattern)))
+    meter.charge(gas.search_cost(len(text), len(pattern)))
+    return pattern
+
+
+def _counted(meter: Meter, text: Any, pattern: Any) -> Any:
+    """As `_searched`, where every place in the text is looked at, however often the pattern is found."""
+    _searched(meter, text, pattern)
+    meter.charge(gas.SEARCH + (len(text) // gas.CHARACTERS_COUNTED_PER_UNIT if pattern else 0))
     return pattern
 
 
@@ -89,19 +96,21 @@ def _find(meter: Meter, text: Any, pattern: Any) -> int:
 
 def _rfind(meter: Meter, text: Any, pattern: Any) -> int:
     want(type(text), pattern, "what is looked for")
-    meter.charge(gas.reverse_search_cost(gas.text_weight(text), gas.text_weight(pattern)))
+    meter.charge(gas.reverse_search_cost(len(text), len(pattern)))
     return int(text.rfind(pattern))
 
 
 def _count_text(meter: Meter, text: Any, pattern: Any) -> int:
-    return int(text.count(_searched(meter, text, pattern)))
+    return int(text.count(_counted(meter, text, pattern)))
 
 
 def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> Any:
-    _searched(meter, text, old)
+    _counted(meter, text, old)
     want(type(text), new, "the replacement")
     want(int, count, "count")
     found = text.count(old)
+    _counted(meter, text, old)
+    meter.charge(found * gas.TEXT_REPLACED)
     if 0 <= count < found:
         found = count
     length = len(text) + found * (len(new) - len(old))
@@ -116,13 +125,16 @@ def _split(meter: Meter, text: Any, separator: Any = None, limit: Any = -1) -> l
         _ascii(text, "split") if type(text) is str else want(bytes, separator, "the separator")
         parts = len(text) // 2 + 1
     else:
-        _searched(meter, text, separator)
+        _counted(meter, text, separator)
         if not separator:
             fail(codes.BAD_VALUE, "an empty separator")
         parts = text.count(separator) + 1
+        _searched(meter, text, separator)
     limit = min(max(limit, -1), limits.ITEMS_MAX)
-    room_for_items(meter, min(parts, limit + 1) if limit >= 0 else parts)
-    meter.charge(parts * gas.ITEM_CODED + gas.text_weight(text) // gas.CHARACTERS_MADE_PER_UNIT)
+    parts = min(parts, limit + 1) if limit >= 0 else parts
+    room_for_items(meter, parts)
+    gas.charge_made(meter, gas.text_effort(text), gas.text_weight(text) + parts * gas.VALUE_BYTES)
+    meter.charge(parts * gas.TEXT_MADE)
     return list(text.split(separator, limit))
 
 
@@ -138,7 +150,7 @@ def _join(meter: Meter, separator: Any, parts: Any) -> Any:
     kind = type(separator)
     if type(parts) is not list and type(parts) is not tuple:
         fail(codes.BAD_TYPE, f"join takes a list or a tuple, not {type_name(parts)}")
-    meter.charge(len(parts) * gas.ITEM_SCANNED)
+    meter.charge(len(parts) * gas.ITEM_CHECKED)
     length = len(separator) * max(len(parts) - 1, 0)
     wide = kind is str and not separator.isascii()
     for part in parts:
@@ -153,6 +165,7 @@ def _join(meter: Meter, separator: Any, parts: Any) -> Any:
 def _made(meter: Meter, text: str, method: str) -> str:
     _ascii(text, method)
     room_for_text(meter, len(text), len(text), str)
+    meter.charge(len(text) // gas.CHARACTERS_CODED_PER_UNIT)
     return text
 
 
@@ -231,11 +244,18 @@ def _zfill(meter: Meter, text: str, width: Any) -> str:
 def _encode(meter: Meter, text: str) -> bytes:
     weight = gas.text_weight(text)
     room_for_text(meter, len(text), weight, bytes)
+    if weight > len(text):
+        meter.charge(2 * len(text) // gas.CHARACTERS_CODED_PER_UNIT)
     return text.encode()
 
 
 def _decode(meter: Meter, data: bytes) -> str:
-    room_for_text(meter, len(data), 4 * len(data), str)
+    gas.charge_scanned(meter, len(data))
+    if data.isascii():
+        room_for_text(meter, len(data), len(data), str)
+    else:
+        room_for_text(meter, len(data), 4 * len(data), str)
+        meter.charge(len(data) // gas.CHARACTERS_CODED_PER_UNIT)
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -244,6 +264,7 @@ def _decode(meter: Meter, data: bytes) -> str:
 
 def _hex(meter: Meter, data: bytes) -> str:
     room_for_text(meter, 2 * len(data), 2 * len(data), str)
+    meter.charge(len(data) // gas.CHARACTERS_CODED_PER_UNIT)
     return data.hex()
 
 
@@ -287,13 +308,13 @@ def _extend(meter: Meter, items: list[Any], more: Any) -> None:
 
 def _insert(meter: Meter, items: list[Any], place: Any, item: Any) -> None:
     grow(meter, items, 1)
-    meter.charge(len(items))
+    gas.charge_moved(meter, len(items))
     items.insert(max(min(index(place), len(items)), -len(items)), item)
 
 
 def _pop_item(meter: Meter, items: list[Any], place: Any = -1) -> Any:
     index(place)
-    meter.charge(0 if place == -1 else len(items))
+    gas.charge_moved(meter, 0 if place == -1 else len(items))
     try:
         return items.pop(place)
     except (IndexError, OverflowError):
@@ -308,12 +329,12 @@ def _index_of(meter: Meter, items: Any, item: Any) -> int:
 
 
 def _remove(meter: Meter, items: list[Any], item: Any) -> None:
-    meter.charge(len(items))
+    gas.charge_moved(meter, len(items))
     del items[_index_of(meter, items, item)]
 
 
 def _reverse(meter: Meter, items: list[Any]) -> None:
-    meter.charge(len(items) * gas.ITEM_SCANNED)
+    gas.charge_moved(meter, len(items))
     items.reverse()
 
 
@@ -529,7 +550,7 @@ def _int(meter: Meter, value: Any = 0) -> int:
         return decimals.whole(meter, value)
     if kind is not str:
         fail(codes.BAD_TYPE, f"int() takes a str, an int, a bool or a Decimal, not {type_name(value)}")
-    gas.charge_scanned(meter, len(value))
+    meter.charge(len(value) // gas.CHARACTERS_ASKED_PER_UNIT)
     digits = value[1:] if value[:1] in ("+", "-") else value
     if not digits or not digits.isascii() or not digits.isdigit():
         fail(codes.BAD_VALUE, "int() takes ASCII digits, with a sign or without")
@@ -556,7 +577,7 @@ def _bytes(meter: Meter, value: Any = b"") -> bytes:
         return bytes(value)
     if kind is not list and kind is not tuple:
         fail(codes.BAD_TYPE, f"bytes() takes a length or a list of integers, not {type_name(value)}")
-    meter.charge(len(value) * gas.ITEM_SCANNED)
+    meter.charge(len(value) * gas.ITEM_CHECKED)
     for item in value:
         if type(item) is not int or not 0 <= item <= 255:
             fail(codes.BAD_VALUE, "the items of bytes are integers from 0 to 255")
@@ -582,7 +603,8 @@ def _pow(meter: Meter, base: Any, exponent: Any, modulus: Any = None) -> int:
     want(int, modulus, "the modulus")
     if exponent < 0 or modulus == 0:
         fail(codes.ARITHMETIC, "pow with a modulus takes an exponent of 0 or more and a modulus that is not 0")
-    meter.charge(exponent.bit_length() * gas.POW_MODULO)
+    bits = gas.POW_MODULO + modulus.bit_length() // gas.POW_MODULO_BITS_PER_UNIT
+    meter.charge(exponent.bit_length() * bits)
     return int(pow(base, exponent, modulus))
 
 
@@ -614,7 +636,8 @@ def _address(meter: Meter, text: Any) -> str:
 
 def from_hex(meter: Meter, text: Any) -> bytes:
     """bytes.fromhex(text)."""
-    room_for_text(meter, len(want(str, text, "the argument of fromhex")) // 2, len(text), bytes)
+    room_for_text(meter, len(want(str, text, "the argument of fromhex")) // 2, len(text) // 2, bytes)
+    meter.charge(len(text) // gas.CHARACTERS_CODED_PER_UNIT)
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -636,7 +659,7 @@ def smallest(meter: Meter, values: list[Any]) -> Any:
     best = values[0]
     less(meter, best, best)  # even one value must be of a type that has an order
     for value in values[1:]:
-        meter.charge(gas.ITEM_CODED)
+        meter.charge(gas.ITEM_COMPARED)
         if less(meter, value, best):
             best = value
     return best
@@ -647,7 +670,7 @@ def largest(meter: Meter, values: list[Any]) -> Any:
     best = values[0]
     less(meter, best, best)
     for value in values[1:]:
-        meter.charge(gas.ITEM_CODED)
+        meter.charge(gas.ITEM_COMPARED)
         if less(meter, best, value):
             best = value
     return best

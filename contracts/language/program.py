@@ -24,7 +24,7 @@ from contracts.language.value_types import Misfit, Type, may_hold_decimal
 from contracts.language.values import fail, shown
 from ledger import hashing
 
-CACHED_PROGRAMS_MAX = 256
+CACHED_BYTES_MAX = 32 << 20  # of memory, of the programs kept
 _CONSTANT_GAS = 10_000  # for one constant's expression
 _CONSTANT_NODES = (ast.Constant, ast.Name, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop, ast.Load)
 _CONSTANT_MAKERS = ("Address", "Decimal")
@@ -50,10 +50,17 @@ def compile_source(text: str) -> Program:
             raise SourceRefused(problems)
         assert unit is not None
         found = _cache[key] = CompiledContract(unit, key)
-        if len(_cache) > CACHED_PROGRAMS_MAX:
-            _cache.popitem(last=False)
+        found.memory = source.memory_of(text)
+        _shrink_cache()
     _cache.move_to_end(key)
     return found
+
+
+def _shrink_cache() -> None:
+    """Let go of what was used least lately; the newest stays."""
+    memory = sum([program.memory for program in _cache.values()])
+    while memory > CACHED_BYTES_MAX and len(_cache) > 1:
+        memory -= _cache.popitem(last=False)[1].memory
 
 
 def compile_watched(text: str, watch: Watch) -> Program:
@@ -214,6 +221,7 @@ class CompiledContract:
 
     def __init__(self, unit: Unit, code_hash: bytes) -> None:
         self.code_hash = code_hash
+        self.memory = 0  # bytes, about
         self.name = unit.name
         self.doc = unit.doc
         self._entries = {name: function for name, function in unit.methods.items() if function.is_entry}

@@ -59,7 +59,7 @@ def _name(body: Body, node: ast.Name, scope: dict[str, int] | None) -> Store:
 
 
 def _unpack(body: Body, node: ast.Tuple | ast.List, scope: dict[str, int] | None) -> Store:
-    body.pay(gas.OPERATION + gas.ITEM_MADE * len(node.elts))
+    body.pay(gas.BUILD + gas.ITEM_MADE * len(node.elts))
     with body.deeper():
         stores = [target(body, item, scope) for item in node.elts]
     wanted = len(stores)

@@ -65,21 +65,23 @@ def room_for_text(meter: Meter, length: int, weight: int, kind: type) -> None:
     limit = limits.STR_CHARACTERS_MAX if kind is str else limits.BYTES_LENGTH_MAX
     if length > limit:
         fail(codes.SIZE_LIMIT, f"a {kind.__name__} of {length}, at most {limit} are allowed")
-    gas.charge_made(meter, weight)
+    meter.charge(gas.TEXT)
+    gas.charge_made(meter, 2 * length if weight > length else length, weight)
 
 
 def room_for_items(meter: Meter, count: int) -> None:
     """Charge for a list or tuple of `count` items about to be made; refuse one above the limit."""
     if count > limits.ITEMS_MAX:
         fail(codes.SIZE_LIMIT, f"{count} items, at most {limits.ITEMS_MAX} are allowed")
-    meter.charge(count * gas.ITEM_MADE)
+    gas.charge_items(meter, count)
 
 
 def room_for_entries(meter: Meter, count: int) -> None:
     """Charge for a dict of `count` entries about to be made; refuse one above the limit."""
     if count > limits.ITEMS_MAX:
         fail(codes.SIZE_LIMIT, f"{count} entries, at most {limits.ITEMS_MAX} are allowed")
-    meter.charge(count * gas.ENTRY_MADE)
+    meter.charge(count * gas.ENTRY_COPIED)
+    meter.make(count * gas.ENTRY_BYTES)
 
 
 def dict_key(meter: Meter, key: Any) -> Any:
@@ -91,7 +93,7 @@ def dict_key(meter: Meter, key: Any) -> Any:
     if kind is str or kind is bytes:
         length = len(key)
         if length > 64:
-            gas.charge_scanned(meter, length)
+            meter.charge(length // gas.CHARACTERS_HASHED_PER_UNIT)
         return key
     if kind is int:
         if -limits.DICT_KEY_INTEGER_MAX <= key <= limits.DICT_KEY_INTEGER_MAX:
@@ -142,7 +144,7 @@ def grow(meter: Meter, items: list[Any], count: int) -> None:
     """Charge for `count` more items in a list and refuse more than the limit."""
     if len(items) + count > limits.ITEMS_MAX:
         fail(codes.SIZE_LIMIT, f"{len(items) + count} items, at most {limits.ITEMS_MAX} are allowed")
-    meter.charge(count * gas.ITEM_MADE)
+    gas.charge_items(meter, count)
 
 
 def subtract(meter: Meter, left: Any, right: Any) -> Any:
@@ -204,8 +206,9 @@ def modulo(_meter: Meter, left: Any, right: Any) -> Any:
     no_operator("%", left, right)
 
 
-def power(_meter: Meter, left: Any, right: Any) -> Any:
+def power(meter: Meter, left: Any, right: Any) -> Any:
     """left ** right."""
+    meter.charge(gas.POWER)
     if type(left) is not int or type(right) is not int:
         no_operator("**", left, right)
     if right < 0:
@@ -328,7 +331,7 @@ def equal(meter: Meter, left: Any, right: Any, depth: int = 0) -> bool:
     if kind is str or kind is bytes:
         if len(left) != len(right):
             return False
-        gas.charge_scanned(meter, gas.text_weight(left))
+        meter.charge(gas.TEXT + gas.text_effort(left) // gas.CHARACTERS_SCANNED_PER_UNIT)
         return bool(left == right)
     if kind is list or kind is tuple:
         return len(left) == len(right) and _equal_items(meter, left, right, depth)
@@ -346,7 +349,7 @@ def _deeper(depth: int) -> int:
 def _equal_items(meter: Meter, left: Any, right: Any, depth: int) -> bool:
     depth = _deeper(depth)
     for one, other in zip(left, right, strict=True):
-        meter.charge(gas.ITEM_CODED)
+        meter.charge(gas.ITEM_COMPARED)
         if not equal(meter, one, other, depth):
             return False
     return True
@@ -355,7 +358,7 @@ def _equal_items(meter: Meter, left: Any, right: Any, depth: int) -> bool:
 def _equal_entries(meter: Meter, left: dict[Any, Any], right: dict[Any, Any], depth: int) -> bool:
     depth = _deeper(depth)
     for key, one in left.items():
-        meter.charge(gas.ITEM_CODED)
+        meter.charge(gas.ITEM_COMPARED)
         if key not in right or not equal(meter, one, right[key], depth):
             return False
     return True
@@ -368,12 +371,13 @@ def less(meter: Meter, left: Any, right: Any, depth: int = 0) -> bool:
         if kind is int:
             return bool(left < right)
         if kind is str or kind is bytes:
-            gas.charge_scanned(meter, min(gas.text_weight(left), gas.text_weight(right)))
+            effort = min(gas.text_effort(left), gas.text_effort(right))
+            meter.charge(gas.TEXT + effort // gas.CHARACTERS_SCANNED_PER_UNIT)
             return bool(left < right)
         if kind is list or kind is tuple:
             depth = _deeper(depth)
             for one, other in zip(left, right, strict=False):
-                meter.charge(gas.ITEM_CODED)
+                meter.charge(gas.ITEM_COMPARED)
                 if not equal(meter, one, other, depth):
                     return less(meter, one, other, depth)
             return len(left) < len(right)
@@ -393,7 +397,7 @@ def contains(meter: Meter, item: Any, container: Any) -> bool:
     if kind is list or kind is tuple:
         return position(meter, item, container) >= 0
     if kind is str and type(item) is str:
-        meter.charge(gas.search_cost(gas.text_weight(container), gas.text_weight(item)))
+        meter.charge(gas.search_cost(len(container), len(item)))
         return item in container
     if kind is bytes and type(item) is bytes:
         meter.charge(gas.search_cost(len(container), len(item)))
@@ -403,15 +407,16 @@ def contains(meter: Meter, item: Any, container: Any) -> bool:
 
 def position(meter: Meter, item: Any, items: Any) -> int:
     """The first index of `item` in a list or tuple, -1 where there is none."""
-    if type(item) in _SCALARS:
-        weight = gas.text_weight(item) if type(item) is str or type(item) is bytes else 0
-        meter.charge(len(items) * (gas.ITEM_SCANNED + weight // gas.CHARACTERS_SCANNED_PER_UNIT))
+    meter.charge(len(items) * gas.ITEM_SCANNED)
+    if type(item) in _SCALARS and Decimal not in set(map(type, items)):  # whose comparison is not the host's own
+        effort = gas.text_effort(item) if type(item) is str or type(item) is bytes else 0
+        meter.charge(gas.SEARCH + len(items) * (effort // gas.CHARACTERS_SCANNED_PER_UNIT))
         try:
             return int(items.index(item))
         except ValueError:
             return -1
     for place, other in enumerate(items):
-        meter.charge(gas.ITEM_CODED)
+        meter.charge(gas.ITEM_COMPARED)
         if equal(meter, item, other, 1):
             return place
     return -1
@@ -419,16 +424,16 @@ def position(meter: Meter, item: Any, items: Any) -> int:
 
 def occurrences(meter: Meter, item: Any, items: Any) -> int:
     """How often `item` occurs in a list or tuple."""
-    meter.charge(len(items) * gas.ITEM_CODED)
+    meter.charge(len(items) * gas.ITEM_COMPARED)
     return sum([1 for other in items if equal(meter, item, other, 1)])
 
 
 def sortable(meter: Meter, items: list[Any]) -> int:
-    """Check that all items can be ordered among each other; the weight of the heaviest.
+    """Check that all items can be ordered among each other; the gas of comparing the two heaviest.
 
     Only what compares without surprises: int, str, bytes, or tuples or lists of these with one type a place.
     """
-    meter.charge(len(items) * gas.ITEM_SCANNED)
+    meter.charge(len(items) * gas.ITEM_CHECKED)
     if not items:
         return 0
     kind = type(items[0])
@@ -436,11 +441,11 @@ def sortable(meter: Meter, items: list[Any]) -> int:
         if type(item) is not kind:
             fail(codes.BAD_TYPE, f"cannot order {kind.__name__} and {type_name(item)}")
     if kind is int:
-        return 0
+        return gas.SORTED_INTEGER
     if kind is Decimal:
-        return gas.DECIMAL_SORTED_WEIGHT
+        return gas.SORTED_DECIMAL
     if kind is str or kind is bytes:
-        return max([gas.text_weight(item) for item in items])
+        return max([_order_cost(item) for item in items])
     if kind is tuple or kind is list:
         return _sortable_rows(meter, items)
     fail(codes.BAD_TYPE, f"cannot order values of type {type_name(items[0])}")
@@ -450,26 +455,30 @@ def _sortable_rows(meter: Meter, rows: list[Any]) -> int:
     kinds: dict[int, type] = {}
     heaviest = 0
     for row in rows:
-        meter.charge(len(row) * gas.ITEM_SCANNED)
-        weight = 0
+        meter.charge(gas.ITEM_CHECKED + len(row) * gas.ITEM_COMPARED)
+        cost = gas.SORTED_ROW
         for place, item in enumerate(row):
             kind = kinds.setdefault(place, type(item))
             if type(item) is not kind or kind not in _ORDERED:
                 fail(codes.BAD_TYPE, f"cannot order {kind.__name__} and {type_name(item)} inside items")
-            weight += 16 + (0 if kind is int else _order_weight(item))
-        heaviest = max(heaviest, weight)
+            cost += _order_cost(item)
+        heaviest = max(heaviest, cost)
     return heaviest
 
 
-def _order_weight(item: Any) -> int:
-    return gas.DECIMAL_SORTED_WEIGHT if type(item) is Decimal else gas.text_weight(item)
+def _order_cost(item: Any) -> int:
+    if type(item) is int:
+        return gas.SORTED_INTEGER
+    if type(item) is Decimal:
+        return gas.SORTED_DECIMAL
+    return gas.SORTED_TEXT + gas.text_effort(item) // gas.CHARACTERS_SCANNED_PER_UNIT
 
 
 def sort(meter: Meter, items: list[Any], reverse: Any) -> list[Any]:
     """`items` sorted where they are."""
     want(bool, reverse, "reverse")
-    weight = sortable(meter, items)
-    meter.charge(gas.sort_cost(len(items), weight))
+    comparison = sortable(meter, items)
+    meter.charge(gas.sort_cost(len(items), comparison))
     items.sort(reverse=reverse)
     return items
 
@@ -530,7 +539,7 @@ def delete_item(meter: Meter, container: Any, key: Any) -> None:
         except KeyError:
             fail(codes.KEY_ERROR, f"no such key{shown(key)}")
     elif type(container) is list:
-        meter.charge(len(container))
+        gas.charge_moved(meter, len(container))
         try:
             del container[index(key)]
         except IndexError:
@@ -542,6 +551,7 @@ def delete_item(meter: Meter, container: Any, key: Any) -> None:
 def get_slice(meter: Meter, container: Any, start: Any, stop: Any, step: Any) -> Any:
     """container[start:stop:step]."""
     kind = type(container)
+    meter.charge(gas.SLICE)
     if kind not in (list, tuple, str, bytes):
         fail(codes.BAD_TYPE, f"{type_name(container)} cannot be sliced")
     for bound in (start, stop, step):
@@ -551,6 +561,8 @@ def get_slice(meter: Meter, container: Any, start: Any, stop: Any, step: Any) ->
         fail(codes.BAD_VALUE, "a slice step of zero")
     cut = slice(start, stop, step)
     count = len(range(*cut.indices(len(container))))
+    if step not in (None, 1):
+        meter.charge(count // gas.STEPS_PER_UNIT)
     if kind is str or kind is bytes:
         weight = count if kind is bytes or container.isascii() else 4 * count
         room_for_text(meter, count, weight, kind)
@@ -573,6 +585,7 @@ def measure(meter: Meter, value: Any) -> bool:
         if weight > limits.ENCODED_BYTES_MAX:
             fail(codes.SIZE_LIMIT, f"a value larger than {limits.ENCODED_BYTES_MAX} bytes encoded")
         meter.charge(gas.ITEM_CODED + weight // gas.CHARACTERS_MADE_PER_UNIT)
+        meter.make(weight)
     elif kind is int or kind is bool or value is None:
         meter.charge(gas.ITEM_CODED)
     else:
@@ -589,15 +602,19 @@ def _measure(meter: Meter, value: Any, depth: int, room: list[int]) -> None:
     if kind is str or kind is bytes:
         weight = gas.text_weight(value)
         _take(room, weight)
-        gas.charge_made(meter, weight)
+        gas.charge_made(meter, weight, weight)
     elif kind is list or kind is tuple:
         depth = _deeper(depth)
         _take(room, len(value))
+        meter.make(gas.VALUE_BYTES + len(value) * gas.VALUE_BYTES)
+        meter.charge(gas.CONTAINER_CODED)
         for item in value:
             _measure(meter, item, depth, room)
     elif kind is dict:
         depth = _deeper(depth)
         _take(room, len(value))
+        meter.make(gas.VALUE_BYTES + len(value) * (gas.ENTRY_BYTES + gas.VALUE_BYTES))
+        meter.charge(gas.CONTAINER_CODED)
         for key, item in value.items():
             if type(key) is not str:
                 fail(codes.BAD_TYPE, f"a dict that leaves the call has str keys, not {type_name(key)}")
@@ -632,7 +649,7 @@ def encode(meter: Meter, value: Any) -> bytes:
 def decode(meter: Meter, data: bytes) -> Any:
     """The value of canonical bytes. Its bytes are paid for first, the values inside a container when it is there:
     how many they are is known only then, and what is stored is small."""
-    meter.left -= gas.ITEM_CODED + gas.BYTE_DECODED * len(data)
+    meter.left -= gas.ITEM_CODED + len(data) // gas.BYTES_DECODED_PER_UNIT
     if meter.left < 0:
         meter.run_out()
     try:
@@ -640,6 +657,7 @@ def decode(meter: Meter, data: bytes) -> Any:
     except CodecError as error:
         # What the state holds was encoded here; anything else is damage, and a fault of the node.
         raise RuntimeError("the state holds bytes that are no value") from error
+    meter.make(len(data))
     if type(value) is list or type(value) is dict:
         settle(meter, value)
     return value
@@ -648,11 +666,13 @@ def decode(meter: Meter, data: bytes) -> Any:
 def settle(meter: Meter, value: Any) -> None:
     """Pay for the values inside a value that another made: from the state, from another contract."""
     if type(value) is dict:
-        meter.charge(len(value) * (gas.ENTRY_MADE + gas.ITEM_CODED))
+        meter.make(gas.VALUE_BYTES + len(value) * (gas.ENTRY_BYTES + gas.VALUE_BYTES))
+        meter.charge(gas.CONTAINER_CODED + len(value) * (gas.ENTRY_MADE + gas.ITEM_CODED))
         for item in value.values():
             settle(meter, item)
     elif type(value) is list:
-        meter.charge(len(value) * (gas.ITEM_MADE + gas.ITEM_CODED))
+        meter.make(gas.VALUE_BYTES + len(value) * gas.VALUE_BYTES)
+        meter.charge(gas.CONTAINER_CODED + len(value) * (gas.ITEM_MADE + gas.ITEM_CODED))
         for item in value:
             settle(meter, item)
 

@@ -17,7 +17,7 @@ from contracts.language import value_types as types
 from contracts.language.interface import Failure, Meter
 from contracts.language.unit import StateVariable
 
-FREE: Final = Meter(1 << 62)
+FREE: Final = Meter(1 << 62, 1 << 62)
 """The meter of plain Python, which has no gas."""
 
 _SCALARS: Final[dict[Any, types.Type]] = {
