@@ -3,6 +3,8 @@
 import { get, onBlock } from "./api.js";
 import { badge, card, el, empty, facts, heading, put, svg, table } from "./dom.js";
 import * as show from "./format.js";
+import { doubt, headerShown, mark, proofCard, prove, receiptShown, transactionShown } from "./proven.js";
+import { toHex } from "./verify.mjs";
 
 const CHART_BLOCKS = 60;
 const ROWS = 12;
@@ -152,16 +154,20 @@ export function pager(path, before, next) {
 
 export async function block(page, name) {
   const found = await get(`/v1/blocks/${encodeURIComponent(name)}`);
-  const { header, batch, seal } = found;
+  const { batch, seal } = found;
+  const download = { href: `/v1/proofs/header/${found.header.height}`, name: `block-${found.header.height}.json` };
+  const verdict = found.header.height ? await prove(download.href, (proof) => toHex(proof.header.hash) === found.header.hash) : null;
+  const header = verdict?.state === "verified" ? headerShown(verdict.found.header) : found.header;
   const neighbours = [
     el("a.button", { href: `/block/${header.height - 1}`, disabled: header.height === 0 }, "← Previous"),
     el("a.button", { href: `/block/${header.height + 1}`, disabled: header.height >= found.sealed_height }, "Next →")];
   put(page,
-    heading("Block", show.number(header.height), { sub: [header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
+    heading("Block", show.number(header.height), { sub: [verdict && [mark(verdict), " "], header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
+    verdict && doubt(verdict),
     card("Header", facts([
       ["Hash", show.hash(header.hash, { full: true })],
       ["Previous block", header.height ? show.hash(header.previous_hash, { href: `/block/${header.height - 1}`, full: true }) : "none"],
-      ["Time", `${header.time} (${header.time_ms} ms)`],
+      ["Time", `${found.header.time} (${header.time_ms} ms)`],
       ["Transactions", `${show.number(header.transaction_count)}${batch.hashes.length > header.transaction_count ? ` executed of ${show.number(batch.hashes.length)} ordered` : ""}`],
       ["Gas used", show.number(header.gas_used)],
       ["Proposed by", header.height ? `${found.proposer_name || `member ${header.batch_proposer}`} in view ${header.batch_view}, epoch ${header.epoch}` : "every member, beforehand"],
@@ -170,14 +176,14 @@ export async function block(page, name) {
       ["Receipts root", show.hash(header.receipts_root, { full: true })],
       ["Batch digest", show.hash(header.batch_digest, { full: true })],
       ["Validators", show.hash(header.validators_hash, { full: true })]])),
-    sealCard(seal),
+    verdict ? proofCard(verdict, download) : sealCard(seal),
     card("Transactions", { count: found.transactions.length }, transactionTable(found.transactions)));
 }
 
-export function sealCard(seal) {
+function sealCard(seal) {
   if (!seal) return card("Seal", el("div.pad.muted", {}, "The genesis block has no seal: every member started from it."));
   return card("Seal", { count: show.plural(seal.signatures.length, "signature") }, el("div.pad", {},
-    el("div.signers", {}, seal.signatures.map((item) => el("span.badge.good", { title: `signature ${item.signature}` }, `✓ ${item.name || `member ${item.member}`}`)))));
+    el("div.signers", {}, seal.signatures.map((item) => badge(item.name || `member ${item.member}`)))));
 }
 
 function transactionTable(entries) {
@@ -203,30 +209,35 @@ export function callNames(calls) {
 
 export async function transaction(page, id) {
   const found = await get(`/v1/transactions/${encodeURIComponent(id)}?proof=false`);
-  const body = found.transaction;
+  if (found.state !== "sealed") return pending(page, found, await interfaces(found.transaction.calls));
+  const download = { href: `/v1/transactions/${found.id}/receipt`, name: `receipt-${found.id.slice(0, 16)}.json` };
+  const verdict = await prove(`/v1/proofs/transaction/${found.id}`, (proof) => toHex(proof.receipt.transaction_id) === found.id);
+  const proven = verdict.state === "verified";
+  const body = proven ? transactionShown(verdict.found) : found.transaction;
+  const receipt = proven ? receiptShown(verdict.found.receipt) : found.receipt;
+  const timeMs = proven ? verdict.found.header.time_ms : found.time_ms;
   const contracts = await interfaces(body.calls);
-  if (found.state !== "sealed") return pending(page, found, contracts);
-  const receipt = found.receipt;
   put(page,
     heading("Transaction", show.short(found.id, 16, 12), {
       mono: true,
-      sub: [outcome(receipt.code), " ", receipt.code === "ok" ? "sealed in block " : "failed in block ", show.blockLink(found.height), ", ", show.when(found.time_ms)],
-      actions: el("a.button.primary", { href: `/v1/transactions/${found.id}/receipt`, download: `receipt-${found.id.slice(0, 16)}.json` }, "↓ Download receipt"),
+      sub: [outcome(receipt.code), " ", mark(verdict), receipt.code === "ok" ? " sealed in block " : " failed in block ", show.blockLink(receipt.height), ", ", show.when(timeMs)],
+      actions: el("a.button.primary", { href: download.href, download: download.name }, "↓ Download receipt"),
     }),
+    doubt(verdict),
     receipt.code === "ok" ? null : failure(receipt),
     card("Calls", { count: body.calls.length }, el("div", {}, body.calls.map((call, place) => callBlock(call, contracts, receipt.results[place], receipt.code === "ok")))),
-    receipt.events.length ? card("Events", { count: receipt.events.length }, el("div", {}, receipt.events.map(eventBlock))) : null,
+    receipt.events.length ? card("Events", { count: receipt.events.length }, el("div", {}, receipt.events.map((event, place) => eventBlock(event, found.id, place)))) : null,
     card("Transaction", facts([
       ["Id", show.hash(found.id, { full: true })],
       ["Hash", show.hash(body.hash, { full: true })],
       ["Sender", show.accountLink(body.sender, { full: true })],
-      ["Block", el("span", {}, show.blockLink(found.height), `, place ${found.index}`)],
-      ["Time", `${found.time} · ${show.date(found.time_ms)}`],
+      ["Block", el("span", {}, show.blockLink(receipt.height), `, place ${receipt.index}`)],
+      ["Time", `${new Date(timeMs).toISOString()} · ${show.date(timeMs)}`],
       ["Gas", `${show.number(receipt.gas_used)} used of ${show.number(body.gas_limit)} allowed`],
       ["Valid until", `height ${show.number(body.valid_until)}`],
       ["Salt", show.hash(body.salt, { full: true })],
       ["Signature", show.hash(body.signature, { full: true })]])),
-    sealCard(found.seal));
+    proofCard(verdict, download));
   return undefined;
 }
 
@@ -276,9 +287,10 @@ function argument(arg) {
   return show.value(arg);
 }
 
-function eventBlock(event) {
+function eventBlock(event, id, place) {
   const fields = event.fields && event.fields.constructor === Object ? Object.entries(event.fields) : [["fields", event.fields]];
   return el("div.call", {},
-    el("div.signature", {}, show.contractLink(event.contract), ".", el("span.method", {}, event.name)),
+    el("div.signature", {}, show.contractLink(event.contract), ".", el("span.method", {}, event.name),
+      el("a.aside", { href: `/v1/proofs/event/${id}/${place}`, download: `event-${id.slice(0, 16)}-${place}.json`, title: "A file that proves this event" }, "↓ proof")),
     el("dl.arguments", {}, fields.map(([name, item]) => [el("dt", {}, name), el("dd", {}, show.value(item))])));
 }

@@ -4,6 +4,8 @@ import { get, post } from "./api.js";
 import { callNames, memberLine, outcome, pager } from "./chain.js";
 import { badge, card, el, empty, facts, heading, put, table } from "./dom.js";
 import * as show from "./format.js";
+import { decoded, mark, prove } from "./proven.js";
+import { toHex } from "./verify.mjs";
 
 // ── contracts ───────────────────────────────────────────────────────────
 
@@ -93,9 +95,7 @@ function stateBlock(contractName, variable) {
     event.preventDefault();
     const path = [variable.name, ...inputs.map((input) => input.value)].map(encodeURIComponent).join("/");
     try {
-      const found = await get(`/v1/state/${encodeURIComponent(contractName)}/${path}`);
-      const shown = found.present ? show.value(found.value) : el("span.value", {}, "absent");
-      output.replaceChildren(el("div", {}, shown), el("div.note", {}, `at height ${show.number(found.height)}, under state root `, show.hash(found.state_root), `, with a proof of ${show.bytes(found.proof.length / 2)}`));
+      output.replaceChildren(...await stateValue(encodeURIComponent(contractName), path, (state) => isAt(state, contractName, variable.name, inputs.map((input) => input.value))));
     } catch (problem) {
       output.replaceChildren(el("div.fault", {}, show.sentence(problem.message)));
     }
@@ -103,6 +103,33 @@ function stateBlock(contractName, variable) {
   return el("div.call", {},
     el("div.signature", {}, el("span.method", {}, variable.name), `: ${variable.type}`),
     el("form.run", { onsubmit: run }, inputs, el("button.button", { type: "submit" }, "Look up"), output));
+}
+
+/** The proven value; what the node says, where it cannot be verified (at height 0 there is no seal yet). */
+async function stateValue(contract, path, isAsked) {
+  const address = `/v1/proofs/state/${contract}/${path}`;
+  const verdict = await prove(address, ({ state }) => isAsked(state)).catch((problem) => {
+    if (problem.code === "no_proof") return { state: "unchecked", why: problem.message };
+    throw problem;
+  });
+  if (verdict.state !== "verified") {
+    const said = await get(`/v1/state/${contract}/${path}`);
+    return [el("div", {}, said.present ? show.value(said.value) : el("span.value", {}, "absent")), el("div.note", {}, mark(verdict), ` as this node says, at height ${show.number(said.height)}: ${verdict.why}`)];
+  }
+  const { state, header } = verdict.found;
+  return [
+    el("div", {}, state.value === null ? el("span.value", {}, "absent") : show.value(decoded(state.value))),
+    el("div.note", {}, mark(verdict), ` at height ${show.number(header.height)} · `, el("a", { href: `${address}?height=${header.height}`, download: `state-${state.contract}-${state.variable}.json` }, `↓ proof, ${show.bytes(verdict.text.length)}`))];
+}
+
+/** Whether a proven place is the one that was typed. */
+function isAt(state, contract, variable, texts) {
+  const same = (element, text) => {
+    if (element instanceof Uint8Array) return toHex(element) === text.toLowerCase();
+    if (typeof element === "bigint") return /^-?\d+$/.test(text) && BigInt(text) === element;
+    return String(element) === text;
+  };
+  return state.contract === contract && state.variable === variable && state.elements.length === texts.length && state.elements.every((element, place) => same(element, texts[place]));
 }
 
 function keyTypes(type) {

@@ -2,9 +2,11 @@
 
 import { Problem, follow, get, onLive } from "./api.js";
 import * as chain from "./chain.js";
+import { check } from "./check.js";
 import { el, empty, skeleton } from "./dom.js";
 import * as show from "./format.js";
 import * as ledger from "./ledger.js";
+import { chainBanner } from "./proven.js";
 
 const ROUTES = {
   "": ["Quorate", chain.home],
@@ -17,6 +19,7 @@ const ROUTES = {
   accounts: ["Accounts", ledger.accounts],
   account: ["Account", ledger.account, "accounts"],
   validators: ["Validators", ledger.validators],
+  verify: ["Verify", check],
   api: ["API", ledger.api],
 };
 const ONE_OF = { blocks: "block", contracts: "contract", accounts: "account" };  // the API's words work too
@@ -138,6 +141,8 @@ async function introduce() {
     const status = await get("/v1/status");
     document.getElementById("network").textContent = status.network;
     document.getElementById("node").textContent = `${status.name} · Quorate ${status.version} · chain ${show.short(status.chain_id)}`;
+    const banner = await chainBanner(status.chain_id, () => location.reload());
+    if (banner) document.getElementById("page").before(el("div.notice", {}, banner));
   } catch {
     setTimeout(introduce, RETRY_MS);
   }

@@ -19,10 +19,23 @@ TYPES = {
     ".html": b"text/html; charset=utf-8",
     ".css": b"text/css; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
+    ".mjs": b"text/javascript; charset=utf-8",
     ".svg": b"image/svg+xml",
 }
 INDEX = "index.html"
-VIEWS = ("blocks", "block", "tx", "transactions", "contracts", "contract", "accounts", "account", "validators", "api")
+VIEWS = (
+    "blocks",
+    "block",
+    "tx",
+    "transactions",
+    "contracts",
+    "contract",
+    "accounts",
+    "account",
+    "validators",
+    "verify",
+    "api",
+)
 
 
 class Page(NamedTuple):

@@ -9,7 +9,9 @@ import pytest
 
 from network.gateway.pages import VIEWS
 
-SCRIPTS = {item.name: item.read_text() for item in files("network.explorer").iterdir() if item.name.endswith(".js")}
+SCRIPTS = {
+    item.name: item.read_text() for item in files("network.explorer").iterdir() if item.name.endswith((".js", ".mjs"))
+}
 INDEX = files("network.explorer").joinpath("index.html").read_text()
 STYLE = files("network.explorer").joinpath("explorer.css").read_text()
 

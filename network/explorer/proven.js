@@ -1,0 +1,158 @@
+// What the explorer believes: proof files fetched from the node and verified here, before anything in them is shown.
+//
+// It trusts the genesis that this node names, and remembers its chain id: a node that names another one later is not
+// believed until a person says so. That finds mistakes, damage and mix-ups. A node that means to lie could serve other
+// scripts than these; who has to be safe from that keeps the file and verifies it elsewhere.
+
+import { get } from "./api.js";
+import { badge, card, el } from "./dom.js";
+import * as show from "./format.js";
+import { decoded } from "./values.js";
+import { Invalid, toHex, trustGenesis, verify } from "./verify.mjs";
+
+const REMEMBERED = "quorate.chain";
+
+/** Why nothing can be verified at all, in words for people. */
+class NoVerdict extends Error {}
+
+// ── trust ───────────────────────────────────────────────────────────────
+
+let asked = null;
+
+/** The trust in the genesis that this node names, asked once. Throws `NoVerdict`. */
+export function trustInThisNode() {
+  asked ??= believe().catch((error) => { asked = null; throw error; });
+  return asked;
+}
+
+async function believe() {
+  if (!globalThis.crypto?.subtle) throw new NoVerdict("this browser lets only pages that came over HTTPS, or from this machine, check signatures");
+  const trust = await trustGenesis(await (await fetch("/v1/genesis?format=file")).text());
+  const named = toHex(trust.chainId);
+  const before = remembered();
+  if (before && before !== named) throw new NoVerdict(`this node names chain ${show.short(named)}, and before it was ${show.short(before)}`);
+  remember(named);
+  return trust;
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(REMEMBERED);
+  } catch {
+    return null;  // a browser that keeps nothing
+  }
+}
+
+function remember(chain) {
+  try {
+    localStorage.setItem(REMEMBERED, chain);
+  } catch {
+    // then every visit is the first
+  }
+}
+
+/** A banner where the node names another chain than before, else null. */
+export async function chainBanner(chain, onTrusted) {
+  const before = remembered();
+  if (!before || before === chain) return null;
+  const trust = () => { remember(chain); asked = null; onTrusted(); };
+  return el("div.banner", { role: "alert" },
+    `This node names another chain than on your last visit: ${show.short(chain)}, and then it was ${show.short(before)}. Nothing is verified until you trust it. `,
+    el("button.button", { type: "button", onclick: trust }, "Trust this chain"));
+}
+
+// ── verdicts ────────────────────────────────────────────────────────────
+
+/**
+ * The verdict on a proof file that the node is asked for. `isAbout` says whether what it proves is what was asked.
+ * {state: "verified", found, trust}, {state: "invalid", why}, or {state: "unchecked", why}; problems of the node are thrown.
+ */
+export async function prove(path, isAbout) {
+  const text = await getText(path);
+  const verdict = await judge(new TextEncoder().encode(text), trustInThisNode);
+  if (verdict.state === "verified" && !isAbout(verdict.found)) return { state: "invalid", why: "it proves something else than was asked for", text };
+  return { ...verdict, text };
+}
+
+/** The same for a file at hand, and a trust of one's own choice. */
+export async function judge(data, trustOf) {
+  try {
+    const trust = await trustOf();
+    return { state: "verified", found: await verify(data, trust), trust };
+  } catch (error) {
+    if (error instanceof Invalid) return { state: "invalid", why: error.message };
+    if (error instanceof NoVerdict) return { state: "unchecked", why: error.message };
+    if (error.name === "NotSupportedError") return { state: "unchecked", why: "this browser cannot check Ed25519 signatures; newer ones can" };
+    throw error;
+  }
+}
+
+async function getText(path) {
+  const answer = await fetch(path, { headers: { accept: "application/json" } }).catch(() => null);
+  if (!answer?.ok) await get(path);  // the same again, for its way of saying what is wrong
+  return answer.text();
+}
+
+// ── how it is shown ─────────────────────────────────────────────────────
+
+/** A badge that says whether what stands beside it was verified here. */
+export function mark(verdict) {
+  if (verdict.state === "verified") return el("span.badge.good", { title: `Your browser checked it, up to the signatures of ${verdict.found.signers.join(", ")}.` }, "✓ verified here");
+  return el(verdict.state === "invalid" ? "span.badge.bad" : "span.badge.warn", { title: show.sentence(verdict.why) }, verdict.state === "invalid" ? "proof refused" : "not verified");
+}
+
+/** What there is to say when nothing was verified; null when it was. */
+export function doubt(verdict) {
+  if (verdict.state === "verified") return null;
+  if (verdict.state === "invalid") return el("div.banner.bad", { role: "alert" }, `What this node says here is not proven: its proof is invalid, because ${verdict.why}.`);
+  return el("div.banner", { role: "status" }, `What follows is what this node says, not verified: ${verdict.why}.`);
+}
+
+/** The chain of proof, link by link, as far as a verdict goes. */
+export function proofCard(verdict, download) {
+  const more = download ? el("a", { href: download.href, download: download.name }, "↓ file for quorate verify") : null;
+  if (verdict.state !== "verified") return card("Proof", { more }, el("div.pad", {}, mark(verdict), " ", show.sentence(verdict.why)));
+  const links = steps(verdict).map(([title, ...text]) => el("li", {}, el("b", {}, title), el("span", {}, ...text)));
+  return card("Proof", { more, count: "checked in your browser" }, el("ol.steps", {}, links));
+}
+
+function steps({ found, trust }) {
+  const { header, transaction, receipt, state } = found;
+  const told = [];
+  if (transaction) told.push(["Signed", "by its sender, for this chain"]);
+  if (transaction) told.push(["In the block", `transaction and receipt are at place ${receipt.index} among ${header.transaction_count}, from 0 on, under the header's roots`]);
+  else if (receipt) told.push(["In the block", `the receipt is at place ${receipt.index} among ${header.transaction_count}, from 0 on, under the header's root`]);
+  if (state) told.push(["In the state", `${state.value === null ? "nothing stands" : "the value stands"} at this key, ${show.plural(state.levels.length, "level")} below the state root`]);
+  told.push(["Sealed", `header ${show.short(toHex(header.hash))} by ${found.signers.join(", ")}: ${found.signers.length} of ${found.memberCount}, a quorum`]);
+  told.push(["Trusted", trust.chainId ? `these are the validators of chain ${show.short(toHex(trust.chainId))}${trust.own ? ", of your genesis file" : ", as this node names it: compare it with one you were given"}` : "from the header that you named"]);
+  return told;
+}
+
+// ── what was proven, in the API's shapes ────────────────────────────────
+
+export function headerShown(header) {
+  return Object.fromEntries(Object.entries(header).map(([name, item]) => [name, item instanceof Uint8Array ? toHex(item) : item]));
+}
+
+export function transactionShown({ transaction, receipt }) {
+  const { body } = transaction;
+  return {
+    id: toHex(receipt.transaction_id),
+    hash: toHex(receipt.transaction_hash),
+    sender: toHex(body.sender),
+    calls: body.calls.map((call) => ({ ...call, args: decoded(call.args) })),
+    gas_limit: body.gas_limit,
+    valid_until: body.valid_until,
+    salt: toHex(body.salt),
+    signature: toHex(transaction.signature),
+  };
+}
+
+export const eventShown = (event) => ({ ...event, fields: decoded(event.fields) });
+
+export function receiptShown(receipt) {
+  const { code, message, contract, line, gas_used, height, index } = receipt;
+  return { code, message, contract, line, gas_used, height, index, results: receipt.results.map(decoded), events: receipt.events.map(eventShown) };
+}
+
+export { decoded };
