@@ -36,6 +36,7 @@ from network.api import Execute, ExecutionOutcome, MarkSealed
 from network.executor_process import ExecutorService
 from network.ipc import Connection
 from network.lifeline import settle_memory
+from network.snapshots.frozen import FrozenStates
 
 GAS_LIMIT = 1_000_000
 TIME_MS = 1_700_000_000_000
@@ -76,7 +77,7 @@ class Bench:
         self.genesis = make_genesis(self.keys)
         self.engine = Engine(state, self.genesis)
         self.engine.initialise()
-        self.service = ExecutorService(self.engine, (), asyncio.Event())
+        self.service = ExecutorService(self.engine, (), asyncio.Event(), FrozenStates(state, every=0))
         self.random = random.Random(1)  # noqa: S311 -- the same transfers in every run
         self.receipts = sha256()
         self._set_up()

@@ -107,6 +107,7 @@ class Audit:
 
     def _find(self, rows: BlockRows, scratch: Path) -> Finding | None:
         self._refuse_other_chain(rows)
+        self._refuse_gap(rows)
         found = self._read_checkpoint()
         state = self._open_state(scratch)
         try:
@@ -130,6 +131,15 @@ class Audit:
             raise Unfit(
                 f"{self._directory} holds chain {header.chain_id.hex()}, the genesis file is that of "
                 f"{self._genesis.chain_id.hex()}: give the right one with --genesis"
+            )
+
+    def _refuse_gap(self, rows: BlockRows) -> None:
+        """Execution from genesis needs every block."""
+        first = rows.get(b"f")
+        if first is not None and first != NUMBER.pack(1):
+            raise Unfit(
+                f"{self._directory} was begun from a snapshot: its blocks begin at {int.from_bytes(first, 'big')}, and "
+                "an audit executes the chain from genesis. Audit a node that has every block"
             )
 
     def _check_chain(self, rows: BlockRows, scratch: Path, state: State, found: resume.Checkpoint | None) -> None:

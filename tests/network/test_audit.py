@@ -109,6 +109,12 @@ def files_of(directory):
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
+def test_a_directory_that_began_from_a_snapshot_cannot_be_audited_from_genesis(damaged):
+    damaged.put(b"f", NUMBER.pack(WRONG))
+    with pytest.raises(Unfit, match=f"its blocks begin at {WRONG}, and an audit executes the chain from genesis"):
+        damaged.audit()
+
+
 # ── all holds ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,0 +1,299 @@
+"""How long a fresh validator takes to join a chain that is under load: by snapshot, and by blocks alone.
+
+    python -m scripts.bench_join [--transactions 100000] [--rate 300] [--by snapshot|blocks|both]
+
+The chain is made without a network: the engine executes real token transfers, and three of four keys seal each block.
+Three real nodes are started on it, load is offered to them, and once they keep a snapshot the fourth, which has nothing
+but its keys, is started. It has joined when its sealed height is within two windows of the others'. Wall-clock time,
+with the start of its processes; `transactions` counts all that the blocks it holds then carry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from contracts.engine import Engine
+from ledger import codec
+from ledger.blocks import genesis_record, next_header, next_time_ms
+from ledger.crypto import SigningKey
+from ledger.keys import load_signing_key
+from ledger.seals import assemble_seal, checkpoint_message
+from ledger.state import State
+from ledger.store import BlockStore
+from ledger.transactions import identify, sign_transaction
+from ledger.types import Account, Batch, Block, BlockRecord, Call, Checkpoint, Genesis
+from network.client import Client
+from network.paths import NodePaths
+from network.snapshots.joining import last_join
+from network.snapshots.keeper import kept_snapshots
+from network.testnet import Node, Testnet, make_testnet
+from scripts.bench import FUNDS_EACH, GAS_LIMIT, note
+from scripts.load import LoadSpec, account_key
+from scripts.workplace import ROOT, fresh_directory
+
+ACCOUNTS = 1000
+PER_BLOCK = 200
+FUNDED_A_TRANSACTION = 50
+BLOCK_MS = 250
+JOIN_TIMEOUT_S = 600.0
+POLL_S = 0.05
+SIGNERS = (0, 1, 2)
+SNAPSHOT_EVERY = 100
+
+
+# ── the chain ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Maker:
+    """Fills one node's directory with sealed blocks."""
+
+    def __init__(self, directory: Path, genesis: Genesis, keys: list[SigningKey], admin: SigningKey) -> None:
+        paths = NodePaths(directory)
+        self.genesis, self.keys, self.admin = genesis, keys, admin
+        self.state, self.store = State.open(paths.state), BlockStore(paths.blocks)
+        self.engine = Engine(self.state, genesis)
+        self.store.put(genesis_record(genesis, self.engine.initialise()))
+        self.random = random.Random(1)  # noqa: S311 -- the same transfers in every run
+        self.payers = [account_key(index) for index in range(ACCOUNTS)]
+
+    def fill(self, transactions: int) -> None:
+        """Deploy the token, fund the accounts, and make so many transfers."""
+        source = (ROOT / "contracts" / "examples" / "token.py").read_text()
+        arguments = codec.encode(["token", source, ["Bench", "BEN", FUNDS_EACH * ACCOUNTS]])
+        self.block([self.sign(self.admin, Call("system", "deploy", arguments))])
+        for first in range(0, ACCOUNTS, FUNDED_A_TRANSACTION):
+            some = self.payers[first : first + FUNDED_A_TRANSACTION]
+            self.block([self.sign(self.admin, *(_transfer(key, FUNDS_EACH) for key in some))])
+        for made in range(0, transactions, PER_BLOCK):
+            self.block([self.transfer() for _ in range(min(PER_BLOCK, transactions - made))])
+
+    def transfer(self) -> bytes:
+        """One between two accounts."""
+        sender, to = self.random.sample(self.payers, 2)
+        return self.sign(sender, _transfer(to, 1))
+
+    def sign(self, key: SigningKey, *calls: Call) -> bytes:
+        """A signed transaction that may come soon."""
+        salt, until = self.random.randbytes(16), self.store.height + 100
+        return sign_transaction(key, self.genesis.chain_id, calls, GAS_LIMIT * len(calls) * 5, until, salt)
+
+    def block(self, raws: list[bytes]) -> None:
+        """Execute, seal and store one."""
+        parent = self.store.tip()
+        assert parent is not None, "genesis is stored"
+        hashes = tuple(identify(raw)[1] for raw in raws)
+        height = parent.height + 1
+        batch = Batch(0, height, 0, height % 4, self.genesis.time_ms + BLOCK_MS * height, hashes)
+        outcome = self.engine.execute(height, next_time_ms(parent, batch), raws)
+        validators = self.genesis.validators.hash
+        executed = tuple(hashes[index] for index in outcome.executed)
+        assert executed == hashes, "a made block has room for all of its transactions"
+        header = next_header(
+            parent,
+            batch,
+            executed=executed,
+            transactions_root=outcome.transactions_root,
+            receipts_root=outcome.receipts_root,
+            state_root=outcome.state_root,
+            gas_used=outcome.gas_used,
+            validators_hash=validators,
+            next_validators_hash=validators,
+        )
+        votes = {}
+        for member in SIGNERS:
+            checkpoint = Checkpoint(0, height, member, header.hash)
+            votes[member] = self.keys[member].sign(checkpoint_message(self.genesis.chain_id, checkpoint))
+        seal = assemble_seal(0, height, header.hash, votes)
+        self.store.put(BlockRecord(Block(header, batch, executed), tuple(raws), outcome.receipts, seal))
+        self.engine.mark_sealed(height)
+
+    def close(self) -> None:
+        """Let go of the files, as a node that stops."""
+        self.store.sync()
+        self.store.close()
+        self.state.close()
+
+
+def _transfer(to: SigningKey, amount: int) -> Call:
+    return Call("token", "transfer", codec.encode([to.public_key.hex(), amount]))
+
+
+def make_network(directory: Path, transactions: int) -> Genesis:
+    """Four members, three of them with the whole chain, the fourth with nothing."""
+    known = tuple(Account(f"payer-{index}", account_key(index).public_key, ("writer",)) for index in range(ACCOUNTS))
+    genesis = make_testnet(
+        directory,
+        # The made blocks lie in the past, however long the chain.
+        time_ms=time.time_ns() // 1_000_000 - BLOCK_MS * (transactions // PER_BLOCK + 100),
+        base_port=None,
+        accounts={"admin": ("admin", "deployer", "writer")},
+        known=known,
+        network="bench",
+    )
+    network = Testnet(directory)
+    keys = [load_signing_key(node.config.validator_key_path) for node in network.nodes]
+    first, *others = (node.directory for node in network.nodes)
+    maker = Maker(first, genesis, keys, load_signing_key(network.account_key_path("admin")))
+    maker.fill(transactions)
+    maker.close()
+    for other in others[:-1]:
+        for part in ("blocks", "state"):
+            shutil.copytree(first / part, other / part)
+        shutil.copyfile(first / "blocks.mark", other / "blocks.mark")
+    return genesis
+
+
+# ── the join ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def join(network: Testnet, genesis: Genesis, rate: float, *, by_snapshot: bool) -> dict[str, Any]:
+    """Start the fourth under load, and wait until it is level."""
+    early, late = network.nodes[:3], network.nodes[3]
+    _set(late, "join_behind", 16 if by_snapshot else 10_000_000)
+    with _load([node.url for node in early], genesis, rate, _sealed_height(early[0])):
+        before = _sealed_height(early[0])
+        if by_snapshot:
+            note("waiting until all three keep a snapshot")
+            _wait(lambda: all(kept_snapshots(node.directory / "snapshots") for node in early))
+        began, busy_from = time.monotonic(), _sealed_height(early[0])
+        late.start()
+        _wait(lambda: _height(late) >= _sealed_height(early[0]) - 2 * genesis.parameters.window)
+        seconds, height = time.monotonic() - began, _sealed_height(early[0])
+    late.stop()
+    carried = _transactions(late, height)
+    grown = _transactions(late, height, busy_from + 1)
+    return {
+        "by": "snapshot" if by_snapshot else "blocks",
+        "seconds": round(seconds, 1),
+        "height": height,
+        "transactions": carried,
+        "transactions_a_second": round(carried / seconds),
+        "committed_a_second_meanwhile": round(grown / seconds),
+        "heights_before": before,
+        "join": last_join(late.directory),
+    }
+
+
+class _load:  # noqa: N801 -- a context, used as a function
+    """Transfers at a fixed rate, from a process of its own, until the block ends."""
+
+    def __init__(self, urls: list[str], genesis: Genesis, rate: float, height: int) -> None:
+        self._spec = LoadSpec(
+            urls=urls,
+            chain_id=genesis.chain_id.hex(),
+            mode="open",
+            rate=rate,
+            outstanding=0,
+            accounts=ACCOUNTS,
+            warmup_s=1.0,
+            seconds=JOIN_TIMEOUT_S,
+            gas_limit=GAS_LIMIT,
+            height=height,
+            valid_for=genesis.parameters.validity_window // 2,
+        )
+        self._rate = rate
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> None:
+        if self._rate > 0:
+            command = [sys.executable, "-m", "scripts.load"]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT)
+            assert self._process.stdin is not None, "a pipe was asked for"
+            self._process.stdin.write(msgspec.json.encode(self._spec) + b"\n")
+            self._process.stdin.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+
+def _set(node: Node, key: str, value: int) -> None:
+    path = node.directory / "node.toml"
+    lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _sealed_height(node: Node) -> int:
+    with Client([node.url]) as client:
+        return int(client.status()["sealed_height"])
+
+
+def _height(node: Node) -> int:
+    try:
+        return _sealed_height(node)
+    except Exception:  # noqa: BLE001 -- it starts, or is between two lives: it has not joined yet
+        return -1
+
+
+def _wait(condition: Any) -> None:
+    deadline = time.monotonic() + JOIN_TIMEOUT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit("bench_join: gave up waiting; the logs of the nodes say why (--keep leaves them)")
+        time.sleep(POLL_S)
+
+
+def _transactions(node: Node, last: int, first: int = 1) -> int:
+    """How many the stored blocks carry."""
+    store = BlockStore(node.directory / "blocks")
+    try:
+        return sum(header.transaction_count for header in _headers(store, first, last))
+    finally:
+        store.close()
+
+
+def _headers(store: BlockStore, first: int, last: int) -> Iterator[Any]:
+    headers = (store.header(height) for height in range(first, last + 1))
+    return (header for header in headers if header is not None)
+
+
+# ── the words ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def main() -> int:
+    """Make, join, print."""
+    parser = argparse.ArgumentParser(prog="bench_join", description=__doc__)
+    parser.add_argument("--transactions", type=int, default=100_000, help="on the chain that is joined (100000)")
+    parser.add_argument("--rate", type=float, default=300.0, help="transfers a second offered meanwhile (300)")
+    parser.add_argument("--by", choices=("snapshot", "blocks", "both"), default="both")
+    parser.add_argument("--keep", action="store_true", help="leave the network's directory for a look")
+    words = parser.parse_args()
+    results = []
+    for by in ("snapshot", "blocks") if words.by == "both" else (words.by,):
+        directory = fresh_directory("join", 4)
+        try:
+            note(f"making a chain of {words.transactions} transfers")
+            genesis = make_network(directory, words.transactions)
+            with Testnet(directory) as network:
+                for node in network.nodes:
+                    _set(node, "every", SNAPSHOT_EVERY)
+                for node in network.nodes[:3]:
+                    node.start()
+                network.wait_ready(network.nodes[:3])
+                note(f"joining by {by}")
+                results.append(join(network, genesis, words.rate, by_snapshot=by == "snapshot"))
+        finally:
+            if not words.keep:
+                shutil.rmtree(directory, ignore_errors=True)
+    cores = len(os.sched_getaffinity(0))
+    print(json.dumps({"cores": cores, "offered_a_second": words.rate, "joins": results}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
