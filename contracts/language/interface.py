@@ -164,9 +164,6 @@ class Bounds(msgspec.Struct, frozen=True, gc=False):
     reverse: bool = False
 
 
-EVERYWHERE = Bounds()
-
-
 class Host(Protocol):
     """The world of one call frame, given by the runtime. Values cross as canonical bytes, so nothing is aliased.
 

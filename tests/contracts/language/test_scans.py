@@ -1,4 +1,4 @@
-"""Looking through state: Maps between bounds, either way, and pages of a List; alike in both worlds, over writes too."""
+"""Looking through state: Maps between bounds, either way, and pages of a List; in both worlds, over writes too."""
 
 import inspect
 import random
