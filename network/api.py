@@ -373,6 +373,10 @@ class NodeUnavailable(Exception):
     """The process behind an interface does not answer; the message says which and for how long."""
 
 
+class Unresponsive(NodeUnavailable):
+    """It is there, it was asked, and the time that an answer may take is over."""
+
+
 class ValidatorApi(Protocol):
     """The validator as the gateway sees it. Every method may raise `NodeUnavailable`."""
 

@@ -34,7 +34,7 @@ from typing import cast
 import msgspec
 
 from network import frames
-from network.api import NodeUnavailable
+from network.api import NodeUnavailable, Unresponsive
 
 log = logging.getLogger(__name__)
 
@@ -374,8 +374,9 @@ class Client(_Channel):
     async def request(self, payload: bytes, timeout_s: float = 30.0) -> bytes:
         """The answer to one request.
 
-        Raises `RemoteError` when the other side answers with one, `NodeUnavailable` when it does not answer within
-        `timeout_s`, is gone, or has too much to answer already. After a time-out the request may still happen.
+        Raises `RemoteError` when the other side answers with one, `Unresponsive` when it does not answer within
+        `timeout_s`, another `NodeUnavailable` when it is gone or has too much to answer already. After a time-out the
+        request may still happen.
         """
         request_id = self._open(payload)
         future: asyncio.Future[bytes] = self._loop.create_future()
@@ -385,7 +386,7 @@ class Client(_Channel):
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError:
-            raise NodeUnavailable(f"{self._path}: no answer within {timeout_s} s") from None
+            raise Unresponsive(f"{self._path}: no answer within {timeout_s} s") from None
         finally:
             self._pending.pop(request_id, None)
 

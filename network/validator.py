@@ -33,7 +33,7 @@ from network.body_desk import BodyDesk
 from network.config import NodeConfig, split_address
 from network.driver import Driver, batches_in, split_journal
 from network.evidence import EvidenceBook
-from network.executor_link import ExecutorLink
+from network.executor_link import ExecutorLink, hung_after_s
 from network.gossip import Gossip
 from network.gossip_desk import GossipDesk
 from network.hand_on import HandOn
@@ -259,7 +259,9 @@ class ValidatorNode:
         self._gossip_desk = GossipDesk(
             members=len(genesis.validators.members), take=self._intake.take_gossip, penalise=self._mesh.penalise
         )
-        self._executor = ExecutorLink(self._paths.executor_socket, self._executor_child)
+        self._executor = ExecutorLink(
+            self._paths.executor_socket, self._executor_child, hung_after_s(parameters.block_gas_max)
+        )
         self._pipeline = Pipeline(
             store=self._store,
             executor=self._executor,

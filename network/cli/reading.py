@@ -49,10 +49,22 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
             ("state root", found["state_root"]),
             ("view", f"{found['view']}, primary is {_name_of(found['primary'], found)}"),
             ("mempool", f"{found['mempool']['transactions']} transactions, {found['mempool']['bytes']} bytes"),
+            *_executor(found.get("executor", {})),
         ]
     )
     say("peers")
     say_fields(((peer["name"], _peer(peer)) for peer in found["peers"]), indent="  ")
+
+
+def _executor(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """How it stands, what protects the node from it, and which protections this machine does not offer."""
+    if "sandbox" not in found:
+        return [("executor", f"does not answer: {found.get('unavailable', 'no reason is known')}")]
+    rows: list[tuple[str, object]] = [
+        ("executor", f"block {found['height']}"),
+        ("protections", ", ".join(found["sandbox"]) or "none"),
+    ]
+    return rows + [("missing", f"{name}: {why}") for name, why in found.get("unprotected", {}).items()]
 
 
 def _name_of(member: int, status: dict[str, Any]) -> str:

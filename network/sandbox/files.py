@@ -23,6 +23,7 @@ _RULE_PATH_BENEATH = 1
 _PATH_BENEATH = struct.Struct("<Qi")  # allowed access, descriptor
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
+_MAKE_DIR = 1 << 7
 _MAKE_REG = 1 << 8
 _TRUNCATE = 1 << 14
 # What a version of Landlock can forbid: bits of file access, of TCP access, of scopes (abstract sockets, signals).
@@ -31,7 +32,7 @@ _TCP_SINCE, _TCP = 4, 0b11
 _SCOPES_SINCE, _SCOPES = 6, 0b11
 
 _READ = _READ_FILE | _READ_DIR
-_WRITE = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
+_WRITE = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
 _SYSTEM_FILES = ("/etc/localtime", "/usr/share/zoneinfo", "/dev/null")  # the log's times; what reads nothing
 
 
