@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
 import sys
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from network.cli.console import AsJson, UserError, examples, say, say_json, shor
 
 NEW_CONTRACT_EXAMPLES = examples("quorate new-contract auction", "quorate new-contract sealed-auction --into house")
 CONFTEST = "conftest.py"
+TAKEN_MODULES = ("conftest", "tests")
 
 
 def new_contract(
@@ -53,6 +55,8 @@ def _require_name(name: str, module: str, class_name: str) -> None:
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or _is_installed(module):
         why = "a word of Python" if keyword.iskeyword(module) else "a module that Python finds already"
         raise UserError(f"{module!r} is {why}, the tests could not import the contract; try my-{name}")
+    if module in TAKEN_MODULES or module.startswith("test_"):
+        raise UserError(f"pytest would take {module}.py for its own; try my-{name}")
     from contracts import check
 
     if check(_contract(class_name)):
@@ -82,15 +86,23 @@ def _write(into: Path, files: dict[str, str]) -> list[Path]:
     """Write all files, or none when one of them exists; beside them a conftest.py, unless there is one."""
     from network.cli.contract_template import CONFTEST as CONFTEST_TEXT
 
-    if taken := [path for path in files if (into / path).exists()]:
+    if taken := [path for path in files if os.path.lexists(into / path)]:
         raise UserError(f"{short(into / taken[0])} exists already: nothing is overwritten")
-    if not (into / CONFTEST).exists():
+    if not os.path.lexists(into / CONFTEST):
         files = {**files, CONFTEST: CONFTEST_TEXT}
-    for path, text in files.items():
+    for path in files:
         (into / path).parent.mkdir(parents=True, exist_ok=True)
-        with (into / path).open("x", encoding="utf-8") as file:
-            file.write(text)
-    return [into / path for path in files]
+    made: list[Path] = []
+    try:
+        for path, text in files.items():
+            with (into / path).open("x", encoding="utf-8") as file:
+                made.append(into / path)
+                file.write(text)
+    except BaseException:
+        for path in made:
+            path.unlink()
+        raise
+    return made
 
 
 def _next_steps(into: Path, module: str) -> list[tuple[str, str]]:

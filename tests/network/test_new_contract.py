@@ -83,6 +83,31 @@ def test_nothing_is_overwritten_and_then_nothing_written(quorate: Typed, tmp_pat
     assert (written(tmp_path), path.read_text()) == ([taken], "mine\n")
 
 
+def test_what_lies_in_the_way_leaves_nothing_half_written(quorate: Typed, tmp_path: Path) -> None:
+    (tmp_path / "tests").write_text("a file\n")
+    assert quorate("new-contract", "auction")[0] == 1
+    assert written(tmp_path) == ["tests"]
+    (tmp_path / "tests").unlink()
+    (tmp_path / "auction.py").symlink_to("nowhere")
+    assert quorate("new-contract", "auction") == (1, "", "quorate: auction.py exists already: nothing is overwritten\n")
+    assert not (tmp_path / "tests").exists()
+
+
+def test_a_disk_that_fills_up_on_the_way_takes_back_what_was_made(
+    quorate: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_open = Path.open
+
+    def full(path: Path, *args: object, **options: object) -> object:
+        if path.name == "test_auction.py":
+            raise OSError(28, "No space left on device", str(path))
+        return really_open(path, *args, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", full)
+    assert "No space left on device" in quorate("new-contract", "auction")[2]
+    assert written(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
@@ -96,6 +121,8 @@ def test_nothing_is_overwritten_and_then_nothing_written(quorate: Typed, tmp_pat
         ("class", "'class' is a word of Python, the tests could not import the contract; try my-class"),
         ("token", "'token' is a module that Python finds already"),
         ("contracts", "'contracts' is a module that Python finds already"),
+        ("conftest", "pytest would take conftest.py for its own; try my-conftest"),
+        ("test-auction", "pytest would take test_auction.py for its own"),
         ("map", "the class would be called Map, a name that the language has taken; try my-map"),
         ("stored", "the class would be called Stored, a name that the language has taken"),
     ],
