@@ -11,6 +11,8 @@ exceptions are drawn as a tree at the top of `network.client.errors`.
 from network.client.aio import AsyncClient
 from network.client.errors import (
     ClientError,
+    Forked,
+    NoQuorum,
     NotConfigured,
     ProofInvalid,
     Rejected,
@@ -18,7 +20,9 @@ from network.client.errors import (
     Unavailable,
     Undecided,
 )
+from network.client.light import LightClient
 from network.client.messages import Event, Outcome, StateValue
+from network.client.reads import ReadMode
 from network.client.sync import Client
 
 __all__ = [
@@ -26,9 +30,13 @@ __all__ = [
     "Client",
     "ClientError",
     "Event",
+    "Forked",
+    "LightClient",
+    "NoQuorum",
     "NotConfigured",
     "Outcome",
     "ProofInvalid",
+    "ReadMode",
     "Rejected",
     "StateValue",
     "TransactionFailed",

@@ -11,11 +11,12 @@ import httpx
 
 from ledger.crypto import SigningKey
 from ledger.proofs import VerifiedProof
-from ledger.types import BlockRecord, Genesis
+from ledger.types import BlockRecord, Genesis, Header
 from network.client import web
 from network.client.core import GAS_LIMIT, CallLike, Core, Flow
 from network.client.errors import Rejected
 from network.client.messages import Ask, Event, Outcome, Pause, Reply, StateValue
+from network.client.reads import ReadMode
 from network.client.sse import EventReader
 
 T = TypeVar("T")
@@ -32,9 +33,10 @@ class AsyncClient:
         *,
         timeout_s: float = 30.0,
         gas_limit: int = GAS_LIMIT,
+        read_mode: ReadMode | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit)
+        self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit, read_mode=read_mode)
         self._http = httpx.AsyncClient(verify=web.tls_context(), limits=web.LIMITS, transport=transport)
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
@@ -105,14 +107,53 @@ class AsyncClient:
         return await self._run(self._core.chain_id())
 
     async def view(
-        self, contract: str, method: str, *args: Any, height: int | None = None, sender: str | None = None
+        self,
+        contract: str,
+        method: str,
+        *args: Any,
+        height: int | None = None,
+        sender: str | None = None,
+        mode: ReadMode | None = None,
+        min_height: int | None = None,
     ) -> Any:
-        """What a view returns (unproven)."""
-        return await self._run(self._core.view(contract, method, args, height=height, sender=sender))
+        """What a view returns: one node's word, or with mode="quorum" that of more nodes than can be faulty."""
+        flow = self._core.view(contract, method, args, height=height, sender=sender, mode=mode, min_height=min_height)
+        return await self._run(flow)
 
-    async def state(self, contract: str, variable: str, *key: Any, height: int | None = None) -> StateValue:
-        """A state value, or its absence; proven where there is a genesis."""
-        return await self._run(self._core.state(contract, variable, key, height))
+    async def state(
+        self,
+        contract: str,
+        variable: str,
+        *key: Any,
+        height: int | None = None,
+        mode: ReadMode | None = None,
+        min_height: int | None = None,
+    ) -> StateValue:
+        """A state value, or its absence: proven, unless `mode` is "quorum" or "local"; not below `min_height`."""
+        return await self._run(
+            self._core.state(contract, variable, key, height=height, mode=mode, min_height=min_height)
+        )
+
+    async def header(self, height: int | None = None, min_height: int | None = None) -> Header:
+        """A sealed header, verified: of a height, or the highest that some node has."""
+        return await self._run(self._core.header(height, min_height))
+
+    async def headers(self, after: int | None = None) -> AsyncIterator[Header]:
+        """The newest verified header, again and again as the chain grows, without end; those between are skipped.
+
+        Begins above `after`, without it above the highest that this client has verified. Raises `Forked`.
+        """
+        light = self._core.need_light("verify headers")
+        at = light.height if after is None else after
+        while True:
+            found = await self._run(self._core.next_header(at))
+            at = found.height
+            yield found
+
+    @property
+    def verified_height(self) -> int:
+        """The highest height whose sealed header this client has verified, -1 before the first."""
+        return self._core.light.height if self._core.light else -1
 
     async def transaction(self, transaction_id: bytes | str) -> dict[str, Any]:
         """A transaction as a node knows it (unproven)."""

@@ -59,21 +59,19 @@ def _check_seal(record: BlockRecord, genesis: Genesis) -> None:
 # ── state ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def checked_header(data: bytes, height: int, genesis: Genesis) -> bytes:
-    """The state root of a sealed header. Raises `ProofInvalid`."""
+def checked_light(data: bytes, genesis: Genesis) -> BlockRecord:
+    """A block without bodies and receipts whose header is sealed. Raises `ProofInvalid`."""
     try:
         record = codec.decode(data, BlockRecord)
-        if record.height != height:
-            raise ProofInvalid(f"the node gave block {record.height}, asked was {height}")
         blocks.check_block(record.block)
         _check_seal(record, genesis)
     except LedgerError as error:
-        raise ProofInvalid(f"block {height} does not hold: {error}") from None
-    return record.block.header.state_root
+        raise ProofInvalid(f"a block's header does not hold: {error}") from None
+    return record
 
 
 def checked_state(
-    answer: dict[str, Any], contract: str, variable: str, key: Sequence[Any], state_root: bytes | None
+    answer: dict[str, Any], contract: str, variable: str, key: Sequence[Any], mode: str, state_root: bytes | None = None
 ) -> StateValue:
     """A state answer; proven where the sealed `state_root` is at hand. Raises `ProofInvalid`."""
     try:
@@ -82,7 +80,7 @@ def checked_state(
         if state_root is not None:
             check_state_proof(state_root, place, value, bytes.fromhex(answer["proof"]))
         found = None if value is None else codec.decode(value)
-        return StateValue(found, value is not None, int(answer["height"]), state_root is not None)
+        return StateValue(found, value is not None, int(answer["height"]), state_root is not None, mode)
     except (LedgerError, BadKey) as error:
         raise ProofInvalid(f"the value of {contract}.{variable} does not hold: {error}") from None
     except (KeyError, TypeError, ValueError):

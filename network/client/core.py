@@ -20,8 +20,9 @@ from ledger import codec
 from ledger.crypto import SigningKey
 from ledger.proofs import VerifiedProof
 from ledger.transactions import identify, sign_transaction
-from ledger.types import BlockRecord, Call, Genesis
+from ledger.types import BlockRecord, Call, Genesis, Header
 from network import present
+from network.client import reads
 from network.client.answers import (
     Json,
     expect_success,
@@ -34,8 +35,9 @@ from network.client.answers import (
     refused_or_unavailable,
     rejection,
 )
-from network.client.checks import checked_block, checked_header, checked_proof, checked_state, segment
+from network.client.checks import checked_block, checked_proof, checked_state, segment
 from network.client.errors import NotConfigured, ProofInvalid, Rejected, TransactionFailed, Unavailable, Undecided
+from network.client.light import LightClient
 from network.client.messages import Answer, Ask, NoAnswer, Outcome, Pause, Reply, StateValue, Step, read_outcome
 from network.client.nodes import Nodes
 from network.json_values import from_json, to_json
@@ -68,6 +70,7 @@ class Core:
         *,
         timeout_s: float,
         gas_limit: int,
+        read_mode: str | None = None,
         salt: Callable[[], bytes] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,6 +79,9 @@ class Core:
         self.genesis = genesis
         self.timeout_s = timeout_s
         self.gas_limit = gas_limit
+        self.read_timeout_s = READ_TIMEOUT_S
+        self.read_mode = reads.mode_of(read_mode, reads.PROVEN if genesis else reads.LOCAL)
+        self.light = LightClient(genesis) if genesis else None
         self._salt = salt or (lambda: os.urandom(SALT_BYTES))
         self._clock = clock
         self._chain_id = genesis.chain_id if genesis else None
@@ -269,7 +275,7 @@ class Core:
 
     def proof(self, transaction_id: bytes | str, min_height: int = 0) -> Flow[VerifiedProof]:
         """The verified one-file receipt of a sealed transaction. A node that lies is passed over for the next."""
-        genesis = self._need_genesis("check a proof")
+        genesis = self.need_genesis("check a proof")
         name = as_bytes(transaction_id)
         params = {"min_height": str(max(min_height, self._written))}
         last: ProofInvalid | None = None
@@ -301,7 +307,8 @@ class Core:
         found = read_outcome(shown)
         return Outcome(**{name: getattr(found, name) for name in Outcome.__slots__ if name != "proven"}, proven=True)
 
-    def _need_genesis(self, what: str) -> Genesis:
+    def need_genesis(self, what: str) -> Genesis:
+        """The genesis. Raises `NotConfigured` without one."""
         if self.genesis is None:
             raise NotConfigured(f"this client has no genesis to {what} with; make it with genesis=...")
         return self.genesis
@@ -309,26 +316,84 @@ class Core:
     # ── reads ─────────────────────────────────────────────────────────────────────────────────────
 
     def view(
-        self, contract: str, method: str, args: Sequence[Any], *, height: int | None, sender: str | None
+        self,
+        contract: str,
+        method: str,
+        args: Sequence[Any],
+        *,
+        height: int | None,
+        sender: str | None,
+        mode: str | None,
+        min_height: int | None,
     ) -> Flow[Any]:
-        """What a view returns at a sealed height, as one node says (unproven)."""
-        params = {"contract": contract, "method": method, "args": json.dumps(to_json(list(args)))}
-        answer = yield from self.get("/v1/view", **params, height=height, sender=sender, min_height=self.fresh())
+        """What a view returns at a sealed height: as one node says, or with "quorum" as enough of them do."""
+        chosen = reads.mode_of(mode, self.read_mode if self.read_mode != reads.PROVEN else reads.LOCAL)
+        if chosen == reads.PROVEN:
+            raise NotConfigured("what a view computes has no proof: ask a quorum for it, or read the state beneath it")
+        shown = {"contract": contract, "method": method, "args": json.dumps(to_json(list(args)))}
+        params = shown | ({} if sender is None else {"sender": sender})
+        floor = self.floor(min_height)
+        if chosen == reads.QUORUM:
+            flow = reads.agreed(self, "/v1/view", params, lambda found: found["value"], height=height, floor=floor)
+            answer = yield from flow
+        else:
+            answer = yield from self.get("/v1/view", **params, height=height, min_height=floor or None)
+            reads.height_of(answer, min(floor, height) if height is not None else floor)
         return from_json(answer["value"])
 
-    def state(self, contract: str, variable: str, key: Sequence[Any], height: int | None) -> Flow[StateValue]:
-        """A state value, or its absence: proven against a sealed state root where there is a genesis."""
-        path = "/".join(quote(segment(part), safe="") for part in (contract, variable, *key))
-        answer = yield from self.get(f"/v1/state/{path}", height=height, min_height=self.fresh())
-        root = None
-        if self.genesis is not None:
-            at = answer.get("height")
-            if type(at) is not int or (height is not None and at != height):
-                raise ProofInvalid(f"the node answered for height {at}")
-            params = {"format": "light", "min_height": str(at)}
-            block = yield from self.exchange(f"/v1/blocks/{at}", params=params)
-            root = checked_header(block.body, at, self.genesis)
-        return checked_state(answer, contract, variable, key, root)
+    def state(
+        self,
+        contract: str,
+        variable: str,
+        key: Sequence[Any],
+        *,
+        height: int | None,
+        mode: str | None,
+        min_height: int | None,
+    ) -> Flow[StateValue]:
+        """A state value, or its absence, believed as `mode` says (`network.client.reads`)."""
+        chosen = reads.mode_of(mode, self.read_mode)
+        path = "/v1/state/" + "/".join(quote(segment(part), safe="") for part in (contract, variable, *key))
+        floor = self.floor(min_height)
+        if chosen == reads.QUORUM:
+            flow = reads.agreed(
+                self, path, {}, lambda said: [said["present"], said["encoded"]], height=height, floor=floor
+            )
+            return checked_state((yield from flow), contract, variable, key, chosen)
+
+        def ask() -> Flow[Json]:
+            answer = yield from self.get(path, height=height, min_height=floor or None)
+            if height is not None and answer.get("height") != height:
+                raise ProofInvalid(f"the node answered for height {answer.get('height')}, asked was {height}")
+            return answer
+
+        def judge(answer: Json, header: Header) -> StateValue:
+            return checked_state(answer, contract, variable, key, chosen, header.state_root)
+
+        least = floor if height is None else 0
+        if chosen == reads.PROVEN:
+            return (yield from reads.proven(self, ask, judge, least))
+        answer = yield from ask()
+        reads.height_of(answer, least)
+        return checked_state(answer, contract, variable, key, chosen)
+
+    def header(self, height: int | None, min_height: int | None) -> Flow[Header]:
+        """A sealed header, verified against the genesis: of a height, or the highest that a node has."""
+        return (yield from reads.header_at(self, height, self.floor(min_height)))
+
+    def next_header(self, after: int) -> Flow[Header]:
+        """The highest sealed header, as soon as it is above `after`."""
+        return (yield from reads.next_header(self, after))
+
+    def floor(self, min_height: int | None) -> int:
+        """The height below which no read may be: the caller's, and that of this client's own last write."""
+        return max(min_height or 0, self._written)
+
+    def need_light(self, what: str) -> LightClient:
+        """The light client. Raises `NotConfigured` without a genesis."""
+        self.need_genesis(what)
+        assert self.light is not None
+        return self.light
 
     def transaction(self, transaction_id: bytes | str) -> Flow[Json]:
         """A transaction as a node knows it (unproven; `proof` proves it)."""

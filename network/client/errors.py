@@ -6,6 +6,8 @@ ClientError
 ├── Undecided            not known yet: it may still be sealed. Ask by id, or send the same bytes again
 ├── Unavailable          no node answered; nothing was sent that could take effect
 ├── ProofInvalid         a node's answer does not hold against the genesis
+├── Forked               two sealed headers that cannot both be: more members are faulty than may be
+├── NoQuorum             the nodes do not say the same; `answers` has what each said
 └── NotConfigured        the client was made without the key or the genesis that this needs
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ledger.types import BlockRecord
     from network.client.messages import Outcome
 
 
@@ -66,6 +69,28 @@ class Unavailable(ClientError):
 
 class ProofInvalid(ClientError):
     """What a node gave does not hold. The message says what and why."""
+
+
+class Forked(ClientError):
+    """Two sealed headers contradict each other. `records`, with their seals, prove it."""
+
+    def __init__(self, first: BlockRecord, second: BlockRecord) -> None:
+        named = " and ".join(f"{each.block.header.hash.hex()} at height {each.height}" for each in (first, second))
+        super().__init__(
+            f"two sealed headers cannot both be of this chain: {named}. More validators are faulty than this network "
+            "can bear: trust no answer, keep both headers, and tell the operators of every validator"
+        )
+        self.records = (first, second)
+
+
+class NoQuorum(ClientError):
+    """A quorum read found no answer that enough nodes give alike. Ask again, or another node."""
+
+    def __init__(self, enough: int, answers: dict[str, str]) -> None:
+        said = "; ".join(f"{url}: {text[:120]}" for url, text in answers.items())
+        super().__init__(f"{enough} nodes have to say the same, and they do not: {said}")
+        self.enough = enough
+        self.answers = answers
 
 
 class NotConfigured(ClientError):

@@ -65,12 +65,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StateValue:
-    """A contract's state value at a sealed height. `present` tells an absent value from a stored None."""
+    """A contract's state value at a sealed height. `present` tells an absent value from a stored None.
+
+    `mode` says why it is to be believed: "proven", "quorum" (so many nodes say the same), or "local" (one node does).
+    """
 
     value: Any
     present: bool
     height: int
     proven: bool
+    mode: str = "local"
 
 
 @dataclass(frozen=True, slots=True)

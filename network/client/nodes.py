@@ -21,6 +21,11 @@ class Nodes:
         self._rests_until = dict.fromkeys(self._urls, float("-inf"))
         self._next = random.randrange(len(self._urls))  # noqa: S311 - spreads clients over nodes, guards nothing
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys(self._urls))
+
     def __len__(self) -> int:
         return len(self._urls)
 
