@@ -14,7 +14,7 @@ matter. It reads no clock and knows no socket, and it checks no signature: what 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from contracts.block import SENDING_ROLES, BlockOutcome, BlockRun, ExecutedId
@@ -265,16 +265,18 @@ def genesis_root(genesis: Genesis) -> bytes:
     return root_of((key, value) for key, value in writes.items() if value is not None)
 
 
-def adopted_side(
-    genesis: Genesis, height: int, time_ms: int, executed: Iterable[tuple[int, ExecutedId]]
-) -> dict[bytes, bytes]:
-    """The side table of a state that came as a snapshot of this height.
+def adopted_side(genesis: Genesis, height: int, time_ms: int) -> dict[bytes, bytes]:
+    """The side table of a state that came as a snapshot of this height, but for the ids (`adopted_ids`)."""
+    side = {_GENESIS: genesis.chain_id, _GENESIS_ROOT: genesis_root(genesis), _TIME + _number(height): _number(time_ms)}
+    return side | {_SEALED: _number(height), _BASE: _number(height)}
 
-    `executed` are (height, id) of what ran in the last blocks up to it, a validity window of them: older ones expired.
+
+def adopted_ids(height: int, executed: Iterable[tuple[int, ExecutedId]]) -> Iterator[tuple[bytes, bytes]]:
+    """The entries of that side table about ids that may come again.
+
+    `executed` are (height, id) of what ran in the last blocks up to `height`, a validity window of them.
     """
-    side = {_id_key(each): _number(at) for at, each in executed if each.valid_until > height}
-    side |= {_GENESIS: genesis.chain_id, _GENESIS_ROOT: genesis_root(genesis)}
-    return side | {_TIME + _number(height): _number(time_ms), _SEALED: _number(height), _BASE: _number(height)}
+    return ((_id_key(each), _number(at)) for at, each in executed if each.valid_until > height)
 
 
 def _number(value: int) -> bytes:

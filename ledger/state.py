@@ -177,10 +177,13 @@ class StateLoader:
         """Some entries, and pages of the tree. Raises `StorageError`."""
         self._versions.load(((_VALUE + key, value) for key, value in entries), loaded_pages(pages))
 
-    def finish(self, height: int, root: Slot, side: Mapping[bytes, bytes]) -> None:
+    def add_side(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Some entries of the side table. Raises `StorageError`."""
+        self._versions.load((), ((_SIDE + key, value) for key, value in entries))
+
+    def finish(self, height: int, root: Slot) -> None:
         """This was all, and is the state of this height. Raises `StorageError`."""
-        rows = [(_ROOT, root)] if root else []
-        self._versions.load(rows, ((_SIDE + key, value) for key, value in side.items()))
+        self._versions.load([(_ROOT, root)] if root else [], ())
         self._versions.begin(height)
 
     def close(self) -> None:

@@ -122,6 +122,9 @@ class ValidatorNode:
     async def start(self) -> None:
         """Open storage, bring the executor level with it, take up the votes, and join the others."""
         self._open_storage()
+        if self._store.height <= 0 and self._store.first_height > 1:
+            self._leave_for_snapshot("state", "all blocks since a snapshot were lost")
+            return
         self._assemble()
         self._opened.push_async_callback(self._verifier.close)
         self._opened.push_async_callback(self._executor.close)

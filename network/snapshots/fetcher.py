@@ -35,7 +35,7 @@ from network.wire import (
 
 log = logging.getLogger("quorate.snapshots")
 
-CHUNKS_IN_FLIGHT = 3  # of one peer
+IN_FLIGHT = {"chunk": 3, "blocks": 1}  # of one peer; it answers one request for blocks at a time
 ANSWER_S = 10.0
 ASK_OFFERS_EVERY_S = 1.0
 GATHER_S = 2.0  # after the first offer, for others to come
@@ -83,19 +83,20 @@ class Fetcher:
         self._linked = linked
         members = range(len(genesis.validators.members))
         self.peers = {each: Peer() for each in members if each != member}
-        self._waiting: list[Task] = []  # last first
+        self._waiting: dict[str, list[Task]] = {"chunk": [], "blocks": []}  # last first
         self._name = fetched.chosen.contents.hash if fetched.chosen else b""
         self._wanted: SnapshotOffer | None = None
         self._laid_out = False
         self._first_offer = -1.0
         self._asked_offers = -ASK_OFFERS_EVERY_S
         self.progress = -1.0
-        self.total = 0
 
     @property
     def done(self) -> bool:
         """Whether all is here."""
-        return self._laid_out and not self._waiting and not any(peer.asked for peer in self.peers.values())
+        return (
+            self._laid_out and not any(self._waiting.values()) and not any(peer.asked for peer in self.peers.values())
+        )
 
     @property
     def refused(self) -> dict[str, str]:
@@ -220,16 +221,17 @@ class Fetcher:
         assert chosen is not None
         height = chosen.contents.header.height
         chunks = range(len(chosen.contents.chunks))
-        tasks: list[Task] = [("chunk", index, index) for index in chunks if not self.fetched.has(index)]
+        lacking: list[Task] = [("chunk", index, index) for index in chunks if not self.fetched.has(index)]
+        ranges: list[Task] = []
         for first, last in self.fetched.missing_blocks(self._first_block(height), height):
             begins = range(first, last + 1, BLOCKS_PER_REQUEST_MAX)
-            tasks += [("blocks", begin, min(last, begin + BLOCKS_PER_REQUEST_MAX - 1)) for begin in begins]
-        self._waiting = tasks[::-1]
-        self.total = len(tasks)
+            ranges += [("blocks", begin, min(last, begin + BLOCKS_PER_REQUEST_MAX - 1)) for begin in begins]
+        self._waiting = {"chunk": lacking[::-1], "blocks": ranges[::-1]}
         self._laid_out = True
         holders = [self._genesis.validators.members[each].name for each in self._holders(self._name)]
         here = f", {self.fetched.found} are here already" if self.fetched.found else ""
-        log.info("snapshot of height %d from %s: %d pieces to fetch%s", height, ", ".join(holders), len(tasks), here)
+        pieces = len(lacking) + len(ranges)
+        log.info("snapshot of height %d from %s: %d pieces to fetch%s", height, ", ".join(holders), pieces, here)
 
     # ── fetching ──────────────────────────────────────────────────────────────────────────────────
 
@@ -239,20 +241,19 @@ class Fetcher:
             return
         for member in self._usable():
             peer = self.peers[member]
-            while (task := self._next_for(peer)) is not None:
-                if not self._send(member, self._request(task)):
-                    break
-                self._waiting.remove(task)
-                peer.asked[task] = now + ANSWER_S
+            for kind in self._kinds_for(peer):
+                waiting = self._waiting[kind]
+                while waiting and self._has_room(peer, kind) and self._send(member, self._request(waiting[-1])):
+                    peer.asked[waiting.pop()] = now + ANSWER_S
 
-    def _next_for(self, peer: Peer) -> Task | None:
-        kinds = [kind for kind, _, _ in peer.asked]
-        chunks = any(offer.name == self._name for offer in peer.offers) and kinds.count("chunk") < CHUNKS_IN_FLIGHT
-        blocks = not peer.without and "blocks" not in kinds
-        for task in reversed(self._waiting):
-            if (task[0] == "chunk" and chunks) or (task[0] == "blocks" and blocks):
-                return task
-        return None
+    def _kinds_for(self, peer: Peer) -> list[str]:
+        """What this peer has, as far as is known."""
+        chunks = any(offer.name == self._name for offer in peer.offers)
+        return [kind for kind, has in (("chunk", chunks), ("blocks", not peer.without)) if has]
+
+    @staticmethod
+    def _has_room(peer: Peer, kind: str) -> bool:
+        return sum(task[0] == kind for task in peer.asked) < IN_FLIGHT[kind]
 
     def _request(self, task: Task) -> PeerMessage:
         kind, first, last = task
@@ -264,12 +265,12 @@ class Fetcher:
         task = ("chunk", index, index)
         if not data:
             peer.offers = tuple(offer for offer in peer.offers if offer.name != self._name)
-            self._waiting.append(task)
+            self._put_back(task)
             return
         try:
             read_chunk(chosen.contents.chunks[index], data, {})
         except InvalidProof as error:
-            self._waiting.append(task)
+            self._put_back(task)
             self._refuse(member, f"it sent what does not hold: {error}")
             return
         self.fetched.keep(index, data)
@@ -283,7 +284,7 @@ class Fetcher:
         records = records[: task[2] - first + 1]
         if not records:
             peer.without = True
-            self._waiting.append(task)
+            self._put_back(task)
             return
         try:
             for height, record in enumerate(records, first):
@@ -291,12 +292,12 @@ class Fetcher:
                     raise InvalidProof(f"block {record.height} stands in the place of {height}")
                 check_sealed(record, self._genesis)
         except InvalidProof as error:
-            self._waiting.append(task)
+            self._put_back(task)
             self._refuse(member, f"it sent blocks that do not hold: {error}")
             return
         self.fetched.keep_blocks(records)
         if records[-1].height < task[2]:
-            self._waiting.append(("blocks", records[-1].height + 1, task[2]))
+            self._put_back(("blocks", records[-1].height + 1, task[2]))
         self.progress = now
 
     # ── peers ─────────────────────────────────────────────────────────────────────────────────────
@@ -328,8 +329,13 @@ class Fetcher:
             self._take_back(peer)
 
     def _take_back(self, peer: Peer) -> None:
-        self._waiting += [task for task in peer.asked if task[0] != "contents"]
+        for task in peer.asked:
+            self._put_back(task)
         peer.asked.clear()
+
+    def _put_back(self, task: Task) -> None:
+        if task[0] in self._waiting:
+            self._waiting[task[0]].append(task)
 
     def _refuse(self, member: int, why: str) -> None:
         peer = self.peers[member]

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from contracts.block import ExecutedId
-from contracts.engine import adopted_side, genesis_root
+from contracts.engine import adopted_ids, adopted_side, genesis_root
 from ledger.blocks import check_follows, genesis_record
 from ledger.errors import InvalidProof, StorageError
 from ledger.files import replace, sync_directory
@@ -34,6 +35,7 @@ from network.paths import NodePaths
 READY = "ready"
 RESTORING, JOINING = "restoring", "joining"
 PARTS = ("state", "blocks", "blocks.mark")
+IDS_AT_ONCE = 10_000
 
 Show = Callable[[str], None]
 
@@ -58,9 +60,16 @@ class Landing:
         """
         shutil.rmtree(self._new, ignore_errors=True)
         self._new.mkdir(parents=True)
-        ids = self._build_blocks(contents.header, records)
+        own = _has_blocks(self._paths)
+        store = BlockStore(self._paths.blocks if own else self._new / "blocks")
+        try:
+            if not own:
+                store.put(genesis_record(self._genesis, genesis_root(self._genesis)))
+            self._store_blocks(store, contents.header, records)
+            self._build_state(contents, chunk_data, store)
+        finally:
+            store.close()
         self._remember_what_was_lost()
-        self._build_state(contents, chunk_data, ids)
 
     def switch(self) -> None:
         """Make the new parts the node's."""
@@ -68,20 +77,6 @@ class Landing:
         _move(self._paths.root, self.directory)
 
     # ── blocks ────────────────────────────────────────────────────────────────────────────────────
-
-    def _build_blocks(
-        self, top: Header, records: Callable[[int], Iterable[BlockRecord]]
-    ) -> list[tuple[int, ExecutedId]]:
-        """Store the blocks, and give the ids of what ran in the last validity window up to `top`."""
-        own = _has_blocks(self._paths)
-        store = BlockStore(self._paths.blocks if own else self._new / "blocks")
-        try:
-            if not own:
-                store.put(genesis_record(self._genesis, genesis_root(self._genesis)))
-            self._store_blocks(store, top, records)
-            return list(self._ids(store, top))
-        finally:
-            store.close()
 
     def _store_blocks(self, store: BlockStore, top: Header, records: Callable[[int], Iterable[BlockRecord]]) -> None:
         first = first_needed(store.sealed_height, top.height, self._genesis)
@@ -125,9 +120,7 @@ class Landing:
 
     # ── state ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _build_state(
-        self, contents: Contents, chunk_data: Callable[[int], bytes], ids: Iterable[tuple[int, ExecutedId]]
-    ) -> None:
+    def _build_state(self, contents: Contents, chunk_data: Callable[[int], bytes], store: BlockStore) -> None:
         header, chunks = contents.header, contents.chunks
         loader = StateLoader(self._new / "state")
         try:
@@ -138,7 +131,11 @@ class Landing:
             pages = {}
             root = join(chunks, pages)
             loader.add((), pages)
-            loader.finish(header.height, root, adopted_side(self._genesis, header.height, header.time_ms, ids))
+            ids = adopted_ids(header.height, self._ids(store, header))
+            while part := list(islice(ids, IDS_AT_ONCE)):
+                loader.add_side(part)
+            loader.add_side(adopted_side(self._genesis, header.height, header.time_ms).items())
+            loader.finish(header.height, root)
         finally:
             loader.close()
 

@@ -134,7 +134,8 @@ def test_a_loaded_state_is_the_one_that_was_cut(small, tmp_path):
     above = {}
     slot = join([chunk for chunk, _ in chunks], above)
     loader.add((), above)
-    loader.finish(7, slot, {b"side": b"table"})
+    loader.add_side([(b"side", b"table")])
+    loader.finish(7, slot)
     loader.close()
     loaded = State.open(tmp_path / "loaded")
     assert (loaded.height, loaded.oldest_height, loaded.root) == (7, 7, grown.root)
