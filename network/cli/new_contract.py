@@ -99,8 +99,8 @@ def _write(into: Path, files: dict[str, str]) -> list[Path]:
                 made.append(into / path)
                 file.write(text)
     except BaseException:
-        for path in made:
-            path.unlink()
+        for file_made in made:
+            file_made.unlink()
         raise
     return made
 
