@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-NAMES: Final = ("token", "registry", "escrow", "voting", "supply_chain", "auction", "key_value")
+NAMES: Final = ("token", "registry", "escrow", "voting", "supply_chain", "auction", "key_value", "exchange")
 
 
 def source(name: str) -> str:

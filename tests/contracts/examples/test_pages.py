@@ -179,7 +179,7 @@ def test_every_example_has_a_page_and_every_page_is_listed():
         assert "examples/README.md" in (ROOT / page_of_all).read_text()
 
 
-@pytest.mark.parametrize("name", ["voting", "supply_chain", "auction", "key_value"])
+@pytest.mark.parametrize("name", ["voting", "supply_chain", "auction", "key_value", "exchange"])
 def test_every_refusal_is_in_a_test(name):
     tests = (Path(__file__).parent / f"test_{name}.py").read_text()
     calls = [node for node in ast.walk(ast.parse(source(name))) if isinstance(node, ast.Call)]
