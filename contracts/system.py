@@ -25,6 +25,7 @@ from contracts.catalogue import CONTRACTS, LAYOUTS, SOURCES, SYSTEM, Loaded
 from contracts.keys import Key, state_key
 from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Method, SourceRefused
 from ledger import codec, hashing
+from ledger.points import is_public_key
 from ledger.types import NAME_PATTERN, Account, Parameters
 
 ACCOUNTS: Final = "accounts"
@@ -82,7 +83,21 @@ def upgrade(host: SystemHost, meter: Meter, name: str, source: str) -> int:
     return version
 
 
-def set_account(host: SystemHost, _meter: Meter, public_key: str, name: str, roles: list[str]) -> None:
+def set_owner(host: SystemHost, _meter: Meter, name: str, owner: str) -> None:
+    """Hand the right to upgrade a contract to another account. For its owner and for admins."""
+    record = _get(host, CONTRACTS, (name,)) if _NAME.fullmatch(name) else None
+    if record is None:
+        raise Failure(codes.UNKNOWN_CONTRACT, "there is no such contract to hand over")
+    if record["owner"] != host.context.sender and "admin" not in _roles(host):
+        raise Failure(codes.NOT_PERMITTED, f"contract {name} may be handed over by its owner or by an admin")
+    _require_address(owner)
+    if _get(host, ACCOUNTS, (owner,)) is None:
+        raise Failure(codes.BAD_VALUE, "the new owner is no account of this network; make it one first")
+    _put(host, CONTRACTS, (name,), {**record, "owner": owner})
+    host.emit("OwnerSet", {"name": name, "old": record["owner"], "new": owner})
+
+
+def set_account(host: SystemHost, meter: Meter, public_key: str, name: str, roles: list[str]) -> None:
     """Make a key a known account, or change its name and roles. For admins."""
     _require_role(host, "admin")
     _require_address(public_key)
@@ -91,6 +106,8 @@ def set_account(host: SystemHost, _meter: Meter, public_key: str, name: str, rol
     if not roles or len(set(roles)) != len(roles) or not set(roles) <= set(ROLES):
         raise Failure(codes.BAD_VALUE, f"roles must be some of {', '.join(ROLES)}, each once")
     before = _get(host, ACCOUNTS, (public_key,))
+    if before is None:
+        _require_key(meter, public_key)
     _count_admins(host, before is not None and "admin" in before["roles"], "admin" in roles)
     ordered = [role for role in ROLES if role in roles]
     _put(host, ACCOUNTS, (public_key,), {"name": name, "roles": ordered})
@@ -136,11 +153,25 @@ def source(host: SystemHost, _meter: Meter, name: str, version: int) -> Any:
     return _get(host, SOURCES, (name, version))
 
 
+def versions(host: SystemHost, _meter: Meter, name: str, after: int, limit: int) -> list[Any]:
+    """The versions of a contract above `after` (0 for all), at most 100: code hash, who put it there and when."""
+    if not 1 <= limit <= PAGE_MAX or after < 0:
+        raise Failure(codes.BAD_VALUE, f"limit must be 1 to {PAGE_MAX}, and after a version or 0")
+    record = _get(host, CONTRACTS, (name,))
+    last = 0 if record is None else min(record["version"], after + limit)
+    found = []
+    for version in range(after + 1, last + 1):
+        stored = _get(host, SOURCES, (name, version))
+        found.append({"version": version, **{key: stored[key] for key in ("code_hash", "by", "height")}})
+    return found
+
+
 # ── the program ───────────────────────────────────────────────────────────────────────────────────
 
 _EVENTS: Final = (
     ("Deployed", (("name", "str"), ("version", "int"), ("code_hash", "bytes"))),
     ("Upgraded", (("name", "str"), ("version", "int"), ("code_hash", "bytes"))),
+    ("OwnerSet", (("name", "str"), ("old", "str"), ("new", "str"))),
     ("AccountSet", (("public_key", "str"), ("name", "str"), ("roles", "list[str]"))),
     ("AccountRemoved", (("public_key", "str"), ("name", "str"))),
 )
@@ -152,8 +183,8 @@ _STATE: Final = (
     (LAYOUTS, "Map[str, dict]"),
 )
 _Entry = Callable[..., Any]
-_CALLS: Final[tuple[_Entry, ...]] = (deploy, upgrade, set_account, remove_account)
-_VIEWS: Final[tuple[_Entry, ...]] = (account, accounts, contract, contracts, source)
+_CALLS: Final[tuple[_Entry, ...]] = (deploy, upgrade, set_owner, set_account, remove_account)
+_VIEWS: Final[tuple[_Entry, ...]] = (account, accounts, contract, contracts, source, versions)
 
 
 class SystemProgram:
@@ -165,7 +196,7 @@ class SystemProgram:
 
     def __init__(self, parameters: Parameters) -> None:
         self.doc = (__doc__ or "").strip()
-        self.code_hash = hashing.code_hash(b"system 1")
+        self.code_hash = hashing.code_hash(b"system 2")
         self._parameters: dict[str, Any] = msgspec.structs.asdict(parameters)
         entries = {entry.__name__: ("call", entry) for entry in _CALLS}
         entries |= {entry.__name__: ("view", entry) for entry in (*_VIEWS, self.parameters)}
@@ -257,6 +288,13 @@ def _require_name(name: str) -> None:
 def _require_address(text: str) -> None:
     if not _ADDRESS.fullmatch(text):
         raise Failure(codes.BAD_VALUE, "a public key is written as 64 lower-case hex digits")
+
+
+def _require_key(meter: Meter, address: str) -> None:
+    """Only what somebody can have made as a key: for points of small order anybody can sign, and libraries disagree."""
+    meter.charge(costs.KEY_CHECK)
+    if not is_public_key(bytes.fromhex(address)):
+        raise Failure(codes.BAD_VALUE, "this is no Ed25519 public key: no point of prime order, canonically encoded")
 
 
 def _count_admins(host: SystemHost, before: bool, after: bool) -> None:

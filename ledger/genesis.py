@@ -19,10 +19,10 @@ from typing import Any, get_args, get_type_hints
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Meta
-from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from ledger import files
 from ledger.errors import GenesisError
+from ledger.points import is_public_key
 from ledger.types import NAME_PATTERN, POWER_MAX, Account, Genesis, Parameters, TimeMs, Validator, ValidatorSet
 
 FORMAT_VERSION = 1
@@ -247,7 +247,7 @@ def _public_key(value: object, place: str) -> bytes:
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
         raise _unexpected(place, value, "an Ed25519 public key: 64 small hexadecimal digits")
     key = bytes.fromhex(value)
-    if not crypto_core_ed25519_is_valid_point(key):  # canonical, on the curve, of prime order
+    if not is_public_key(key):
         raise _unexpected(place, value, "an Ed25519 public key of prime order, canonically encoded")
     return key
 

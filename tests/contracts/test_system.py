@@ -285,3 +285,87 @@ def test_a_path_that_names_no_place_is_refused(chain, path):
 
 def test_every_code_in_use_is_a_known_one():
     assert all(code == code.lower() and code.isascii() for code in codes.ALL)
+
+
+# ── keys of accounts ──────────────────────────────────────────────────────────────────────────────
+
+
+NO_KEYS = {
+    "small order": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "identity": "01" + "00" * 31,
+    "not canonical": "ee" + "ff" * 30 + "7f",
+    "not on the curve": "02" + "00" * 31,
+}
+
+
+@pytest.mark.parametrize("name", NO_KEYS)
+def test_what_is_no_key_of_prime_order_becomes_no_account(chain, name):
+    receipt = chain.send("ada", ("system", "set_account", NO_KEYS[name], "ghost", ["writer"]))
+    assert receipt.code == "bad_value"
+    assert receipt.message == "this is no Ed25519 public key: no point of prime order, canonically encoded"
+    assert codec.decode(chain.view("system", "account", NO_KEYS[name]).value) is None
+
+
+def test_a_key_is_checked_and_paid_for_once(chain):
+    new, again = set_account(chain, "eve", ["writer"]), set_account(chain, "eve", ["auditor"])
+    assert (new.code, again.code) == ("ok", "ok")
+    assert 350_000 < new.gas_used - again.gas_used + 10_000 < 370_000
+
+
+# ── owners ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_owner_hands_a_contract_over_and_may_upgrade_it_no_more(chain):
+    chain.deploy("counter")
+    set_account(chain, "eve", ["deployer"])
+    receipt = chain.send("ben", ("system", "set_owner", "counter", chain.address("eve")))
+    assert (receipt.code, [event.name for event in receipt.events]) == ("ok", ["OwnerSet"])
+    assert codec.decode(chain.view("system", "contract", "counter").value)["owner"] == chain.address("eve")
+    assert chain.send("ben", ("system", "upgrade", "counter", "pair")).code == "not_permitted"
+    assert chain.send("eve", ("system", "upgrade", "counter", "pair")).code == "ok"
+
+
+def test_an_admin_hands_over_what_a_removed_owner_left(chain):
+    chain.deploy("counter")
+    assert chain.send("ada", ("system", "remove_account", chain.address("ben"))).code == "ok"
+    assert chain.send("ada", ("system", "set_owner", "counter", chain.address("ada"))).code == "ok"
+
+
+@pytest.mark.parametrize(
+    ("sender", "contract", "owner", "code"),
+    [
+        ("cleo", "counter", "cleo", "not_permitted"),
+        ("ben", "counter", "eve", "bad_value"),  # no account
+        ("ben", "nothing", "ada", "unknown_contract"),
+        ("ada", "system", "ada", "unknown_contract"),
+    ],
+)
+def test_who_may_not_hand_over_does_not(chain, sender, contract, owner, code):
+    chain.deploy("counter")
+    root = chain.engine.root
+    assert chain.send(sender, ("system", "set_owner", contract, chain.address(owner))).code == code
+    assert chain.engine.root == root
+
+
+# ── the history of a contract's code ──────────────────────────────────────────────────────────────
+
+
+def test_every_version_stays_listed_with_who_put_it_there_and_when(chain):
+    chain.deploy("counter")
+    chain.send("ada", ("system", "upgrade", "counter", "pair"))
+    chain.send("ben", ("system", "upgrade", "counter", "counter"))
+    listed = codec.decode(chain.view("system", "versions", "counter", 0, 100).value)
+    assert [(each["version"], each["by"], each["height"]) for each in listed] == [
+        (1, chain.address("ben"), 1),
+        (2, chain.address("ada"), 2),
+        (3, chain.address("ben"), 3),
+    ]
+    assert listed[0]["code_hash"] == listed[2]["code_hash"] != listed[1]["code_hash"]
+    assert codec.decode(chain.view("system", "versions", "counter", 1, 1).value) == [listed[1]]
+    assert codec.decode(chain.view("system", "versions", "counter", 3, 1).value) == []
+    assert codec.decode(chain.view("system", "versions", "nothing", 0, 1).value) == []
+
+
+@pytest.mark.parametrize(("after", "limit"), [(0, 0), (0, PAGE_MAX + 1), (-1, 1)])
+def test_versions_are_listed_within_bounds(chain, after, limit):
+    assert chain.view("system", "versions", "counter", after, limit).code == "bad_value"
