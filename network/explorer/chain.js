@@ -112,7 +112,7 @@ const homeRow = (block, fresh) => el(fresh ? "tr.fresh" : "tr", {},
   el("td", {}, sealBadge(block)),
   el("td", {}, show.hash(block.hash, { href: `/block/${block.hash}`, copyable: false })));
 
-const sealBadge = (block) => (block.height ? badge(`✓ ${show.plural(block.signers, "signer")}`, "good") : badge("genesis"));
+const sealBadge = (block) => (block.height ? badge(show.plural(block.signers, "signer")) : badge("genesis"));
 
 export function memberLine(member, status) {
   const highest = Math.max(status.sealed_height, ...status.peers.map((peer) => peer.sealed_height));
@@ -162,7 +162,7 @@ export async function block(page, name) {
     el("a.button", { href: `/block/${header.height - 1}`, disabled: header.height === 0 }, "← Previous"),
     el("a.button", { href: `/block/${header.height + 1}`, disabled: header.height >= found.sealed_height }, "Next →")];
   put(page,
-    heading("Block", show.number(header.height), { sub: [verdict && [mark(verdict), " "], header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
+    heading("Block", show.number(header.height), { sub: [verdict && [mark(verdict, "header"), " "], header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
     verdict && doubt(verdict),
     card("Header", facts([
       ["Hash", show.hash(header.hash, { full: true })],
@@ -177,7 +177,7 @@ export async function block(page, name) {
       ["Batch digest", show.hash(header.batch_digest, { full: true })],
       ["Validators", show.hash(header.validators_hash, { full: true })]])),
     verdict ? proofCard(verdict, download) : sealCard(seal),
-    card("Transactions", { count: found.transactions.length }, transactionTable(found.transactions)));
+    card("Transactions", { count: found.transactions.length, more: found.transactions.length ? el("span.muted.small", {}, "as this node says; open one to verify it") : null }, transactionTable(found.transactions)));
 }
 
 function sealCard(seal) {
@@ -198,7 +198,7 @@ function transactionTable(entries) {
     el("td.number.muted", {}, show.number(receipt.gas_used)))));
 }
 
-export const outcome = (code) => badge(code === "ok" ? "✓ ok" : code.replaceAll("_", " "), code === "ok" ? "good" : "bad");
+export const outcome = (code) => badge(code.replaceAll("_", " "), code === "ok" ? "good" : "bad");
 
 export function callNames(calls) {
   const names = calls.slice(0, 3).map((call) => `${call.contract}.${call.method}`);

@@ -83,7 +83,7 @@ function rows(found) {
   if (state) return [["Place", el("span.mono", {}, place(state))], ["Value", state.value === null ? "none: it is absent" : show.value(decoded(state.value))], ["State root", show.hash(toHex(header.state_root), { full: true })]];
   if (!receipt) return [["Hash", show.hash(toHex(header.hash), { full: true })], ["State root", show.hash(toHex(header.state_root), { full: true })]];
   const shown = receiptShown(receipt);
-  const told = [["Transaction", show.hash(toHex(receipt.transaction_id), { full: true })], ["Outcome", shown.code === "ok" ? badge("✓ ok", "good") : [badge(shown.code.replaceAll("_", " "), "bad"), ` ${shown.message}`]]];
+  const told = [["Transaction", show.hash(toHex(receipt.transaction_id), { full: true })], ["Outcome", shown.code === "ok" ? badge("ok", "good") : [badge(shown.code.replaceAll("_", " "), "bad"), ` ${shown.message}`]]];
   if (transaction) {
     const { sender, calls } = transactionShown(found);
     told.push(["Sender", show.hash(sender, { full: true })]);

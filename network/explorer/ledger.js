@@ -147,7 +147,7 @@ export async function accounts(page) {
   const rows = found.map((account) => el("tr", {},
     el("td.height", {}, account.name ?? ""),
     el("td", {}, el("span.badges", {}, (account.roles ?? []).map((role) => badge(role, role === "admin" ? "accent" : "")))),
-    el("td", {}, account.public_key ? show.accountLink(account.public_key) : "")));
+    el("td.rest", {}, account.public_key ? show.accountLink(account.public_key) : "")));
   put(page,
     heading("Network", "Accounts", { sub: "Who may send transactions, and in which role" }),
     el("section.card", {}, rows.length ? table([{ title: "Name" }, { title: "Roles" }, { title: "Public key" }], rows) : empty("No accounts", "An admin adds one with system.set_account.")));
@@ -181,10 +181,10 @@ export async function validators(page) {
     heading("Network", "Validators", { sub: `A quorum is ${show.number(quorum)} of ${show.number(found.total_power)} voting power` }),
     card("As this node sees them", { count: found.validators.length }, el("div", {}, found.validators.map((member) => memberLine(member, status)))),
     card("Keys", table([{ title: "#" }, { title: "Name" }, { title: "Power", number: true }, { title: "Public key" }], found.validators.map((member) => el("tr", {},
-      el("td.muted", {}, String(member.member)), el("td.height", {}, member.name), el("td.number", {}, show.number(member.power)), el("td", {}, show.hash(member.public_key)))))),
+      el("td.muted", {}, String(member.member)), el("td.height", {}, member.name), el("td.number", {}, show.number(member.power)), el("td.rest", {}, show.hash(member.public_key)))))),
     card("Evidence", { count: proofs.evidence.length }, proofs.evidence.length
       ? table([{ title: "Member" }, { title: "Signed two of" }, { title: "Proof" }], proofs.evidence.map((proof) => el("tr", {},
-        el("td.height", {}, proof.name), el("td", {}, signedTwice(proof)), el("td", {}, el("a", { href: `/v1/evidence/${proof.file}`, download: proof.file }, "↓ file for quorate verify")))))
+        el("td", {}, badge(proof.name, "bad")), el("td", {}, signedTwice(proof)), el("td.rest", {}, el("a", { href: `/v1/evidence/${proof.file}`, download: proof.file }, "↓ file for quorate verify")))))
       : empty("None", "This node has seen nobody sign two different messages where a correct member signs one.")),
     card("This node", { more: el("a", { href: "/v1/genesis?format=file", download: "genesis.json" }, "↓ genesis.json") }, facts([
       ["Name", status.name],

@@ -7,7 +7,7 @@
 import { get } from "./api.js";
 import { badge, card, el } from "./dom.js";
 import * as show from "./format.js";
-import { decoded } from "./values.js";
+import { decoded } from "./values.mjs";
 import { Invalid, toHex, trustGenesis, verify } from "./verify.mjs";
 
 const REMEMBERED = "quorate.chain";
@@ -95,9 +95,9 @@ async function getText(path) {
 
 // ── how it is shown ─────────────────────────────────────────────────────
 
-/** A badge that says whether what stands beside it was verified here. */
-export function mark(verdict) {
-  if (verdict.state === "verified") return el("span.badge.good", { title: `Your browser checked it, up to the signatures of ${verdict.found.signers.join(", ")}.` }, "✓ verified here");
+/** A badge that says whether something was verified here; `what`, where that is only a part of what stands beside it. */
+export function mark(verdict, what = "") {
+  if (verdict.state === "verified") return el("span.badge.good", { title: `Your browser checked it, up to the signatures of ${verdict.found.signers.join(", ")}.` }, `✓ ${what} verified here`.replace("  ", " "));
   return el(verdict.state === "invalid" ? "span.badge.bad" : "span.badge.warn", { title: show.sentence(verdict.why) }, verdict.state === "invalid" ? "proof refused" : "not verified");
 }
 

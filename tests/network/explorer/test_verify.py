@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger import crypto, verifier
+from ledger import codec, crypto, verifier
 from ledger.genesis import to_json
 from ledger.proofs import prove_receipt
+from network.json_values import to_json as to_json_value
 from network.testnet import make_testnet
 from scripts import mutate_proofs
 from scripts.mutate_proofs import NoNode, judge_in_javascript, run
@@ -165,3 +166,29 @@ def test_every_public_inclusion_vector():
         console.log(JSON.stringify(found));
     """)
     assert found == [not case["wantErr"] for case in cases.values()]
+
+
+# ── what is shown of what was proven ──────────────────────────────────────────────────────────────
+
+
+def test_contract_values_look_as_the_api_has_them():
+    """Out of their encoding: every kind of value, at the edges of every form that it is encoded in."""
+    integers = [each for bits in (0, 5, 7, 8, 15, 16, 31, 32, 53, 63, 64, 65, 200, 256) for each in around(bits)]
+    texts = ["", "a" * 31, "a" * 32, "é" * 200, "\ufeff😀\x00", "b" * 70_000]
+    values = [None, True, False, *integers, *texts, *(text.encode() for text in texts)]
+    values += [[], [1, [2, [None]]], list(range(20)), {}, {"a": 1, "b": [b"x"]}, {"$bytes": 1}, {"$a": 1, "b": 2}]
+    values += [{f"k{number:05}": number for number in range(count)} for count in (15, 16, 70_000)]
+    encoded = [codec.encode(value).hex() for value in values]
+    broken = ["", "c1", "92c0", "c0c0", "a1ff", "c70202ff", "91" * 100 + "c0"]
+    found = verdicts(f"""
+        import {{ decoded }} from "{VERIFIER.with_name("values.mjs").as_uri()}";
+        const all = {json.dumps(encoded + broken)};
+        console.log(JSON.stringify(all.map((text) => decoded(new Uint8Array(Buffer.from(text, "hex"))))));
+    """)
+    assert found[: len(values)] == [to_json_value(value) for value in values]
+    assert found[len(values) :] == [{"$undecodable": text} for text in broken]
+
+
+def around(bits: int) -> list[int]:
+    """Integers at the edge of so many bits, within 256."""
+    return [each for each in ((1 << bits) - 1, 1 << bits, -(1 << bits), -(1 << bits) - 1) if each.bit_length() <= 256]
