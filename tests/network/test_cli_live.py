@@ -246,3 +246,30 @@ def test_a_taken_port_is_named(quorate: Shell, tmp_path: Path) -> None:
         settings.write_text(text)
         assert result.code == 2
         assert new.rpartition(":")[2].removeprefix("port = ") in result.err
+
+
+def test_a_sealed_transaction_is_replayed_from_the_gateway_and_from_the_directory_of_the_running_node(
+    quorate: Shell,
+) -> None:
+    ann = quorate.address("ann")
+    sent = quorate("call", "token", "transfer", ann, "5", "--json").json
+    over_http = quorate("replay", sent["id"], "--trace", "--json", genesis=True)
+    assert (over_http.code, over_http.json["equal"], over_http.json["height"]) == (0, True, sent["height"])
+    assert over_http.json["receipt"]["gas_used"] == sent["gas_used"]
+    steps = over_http.json["trace"]
+    assert (steps[0]["contract"], steps[0]["method"], steps[0]["args"][1]) == ("token", "transfer", "5")
+    beside = quorate("replay", sent["id"], "--trace", "--json", "--data", quorate.directory / "node-1")
+    assert (beside.code, beside.json["equal"], beside.json["trace"]) == (0, True, steps)
+    unknown = quorate("replay", "00" * 32)
+    assert (unknown.code, unknown.out) == (2, "")
+    assert unknown.err.startswith("quorate: ")
+
+
+def test_the_status_tells_which_protections_of_the_executor_are_in_force(quorate: Shell) -> None:
+    shown, found = quorate("status").out, quorate("status", "--json").json["executor"]
+    assert {"empty-environment", "closed-descriptors", "no-core-dump", "memory-limit"} <= set(found["sandbox"])
+    named = [*found["sandbox"], *found["unprotected"]]
+    assert sorted(named) == sorted(set(named))
+    assert {"files-confined", "system-calls-filtered", "no-network", "no-io-uring"} <= set(named)
+    assert all(name in shown for name in named)
+    assert all(reason in shown for reason in found["unprotected"].values())
