@@ -284,7 +284,7 @@ def main() -> int:
                     _set(node, "every", SNAPSHOT_EVERY)
                 for node in network.nodes[:3]:
                     node.start()
-                network.wait_ready(network.nodes[:3])
+                network.wait_ready(network.nodes[:3], JOIN_TIMEOUT_S)
                 note(f"joining by {by}")
                 results.append(join(network, genesis, words.rate, by_snapshot=by == "snapshot"))
         finally:

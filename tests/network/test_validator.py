@@ -11,12 +11,13 @@ from consensus.overlooked import Overlooked
 from ledger.blocks import genesis_record, next_header
 from ledger.crypto import SigningKey, signing_message
 from ledger.errors import StorageError
+from ledger.store import BlockStore
 from ledger.transactions import identify, read_transaction, sign_transaction
 from ledger.types import Batch, Block, BlockRecord, Call, Genesis, Parameters, Validator, ValidatorSet
 from network.evidence import EvidenceBook
 from network.mempool import Mempool
 from network.paths import NodePaths
-from network.pipeline import Diverged
+from network.pipeline import Diverged, StateMissing
 from network.validator import ValidatorNode
 
 MEMBERS = ValidatorSet((Validator("v0", SigningKey.from_seed(bytes(32)).public_key, 1, b"cert"),))
@@ -60,6 +61,28 @@ async def test_a_defect_in_a_part_stops_the_votes_and_the_node(node, caplog):
     assert node._driver.halts == 1
     assert node._stopped.is_set()
     assert "a part of this validator failed" in caplog.text
+
+
+async def test_a_state_that_blocks_cannot_make_again_ends_the_votes_for_a_snapshot_and_diagnoses_nothing(node):
+    async def part():
+        raise StateMissing("the blocks here begin at 10")
+
+    await node._guard(part())
+    assert (node.join, node.begin_again, node.halted) == ("state", True, "")
+    assert node._driver.halts == 1
+    assert node._stopped.is_set()
+
+
+async def test_a_store_that_lost_all_blocks_since_its_snapshot_begins_with_another(node, caplog):
+    """Block 1 is nowhere, so it could never go on by blocks."""
+    store = BlockStore(node._paths.blocks)
+    store.put(genesis_record(GENESIS, bytes(32)))
+    store.skip_to(10)
+    store.close()
+    await node.start()
+    await node.stop()
+    assert (node.join, node.begin_again) == ("state", True)
+    assert "all blocks since a snapshot were lost" in caplog.text
 
 
 async def test_the_first_diagnosis_stands(node):
