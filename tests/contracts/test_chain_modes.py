@@ -192,6 +192,31 @@ def test_what_only_python_allows_is_a_disagreement(name):
     assert differs.value.interpreter.startswith(code)
 
 
+ELSEWHERE = {
+    "a power below one": ("return 2**-1", "bad_type", "arithmetic"),
+    "a quotient of integers": ("return 1 // 1 if Decimal(1) == 2 else len([1]) / len([2])", "bad_type", "bad_type"),
+    "a message that nobody reads": ("require(True, f'{1 // len([])}')\n        return 1", "arithmetic", "ok"),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_python_refuses_later_or_sooner(name):
+    body, python, interpreter = ELSEWHERE[name]
+    source = (
+        "from contracts import Contract, Decimal, require, view\n\n\n"
+        f"class Odd(Contract):\n    @view\n    def run(self) -> int:\n        {body}\n"
+    )
+    codes = {}
+    for mode in ("python", "interpreter"):
+        chain = LocalChain(mode=mode)
+        chain.deploy(source, "odd")
+        try:
+            codes[mode] = "ok" if chain.view("odd", "run") == 1 else "?"
+        except CallFailed as failed:
+            codes[mode] = failed.code
+    assert codes == {"python": python, "interpreter": interpreter}
+
+
 STATEFUL = """
 from contracts import Contract, Event, Var, call
 
