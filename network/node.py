@@ -46,7 +46,7 @@ BEGUN, STATE_MISSING = (
 )  # why a snapshot comes before the validator, beside what a validator itself says
 JOIN_REST_S = 600.0  # after a join that brought nothing, before another is tried
 
-_EXECUTOR_ENVIRONMENT = ("PYTHONPATH",)  # where its own modules lie; it forgets even that once it has begun
+_EXECUTOR_ENVIRONMENT = ("PYTHONPATH", "TZ")  # where its modules lie, its log's times; it forgets even these soon
 _CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
 
 

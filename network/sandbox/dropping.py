@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from collections.abc import Callable
 
 from network.sandbox.calls import refuse_rings
@@ -24,7 +25,7 @@ _CLONE_NEWNET = 0x40000000
 def drop() -> tuple[Protection, ...]:
     """Give up what can be given up now, and say of each protection whether it is in force."""
     attempts: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("empty-environment", os.environ.clear),
+        ("empty-environment", _empty_environment),
         ("closed-descriptors", _close_descriptors),
         ("no-core-dump", lambda: _limit(resource.RLIMIT_CORE, 0)),
         ("memory-limit", lambda: _limit(resource.RLIMIT_AS, MEMORY_BYTES_MAX)),
@@ -34,6 +35,12 @@ def drop() -> tuple[Protection, ...]:
         ("no-io-uring", refuse_rings),
     )
     return tuple(attempt(name, put_in_force) for name, put_in_force in attempts)
+
+
+def _empty_environment() -> None:
+    """Forget everything, but the time zone of the log: the C library keeps what it has read."""
+    time.tzset()
+    os.environ.clear()
 
 
 def _close_descriptors() -> None:
