@@ -2,6 +2,7 @@
 
 import pytest
 
+from contracts import Decimal
 from contracts.examples.token import Token
 from contracts.testing import CallFailed, Disagreement, LocalChain
 from contracts.testing.chain import MODES
@@ -190,6 +191,77 @@ def test_what_only_python_allows_is_a_disagreement(name):
     with pytest.raises(Disagreement, match=r"odd\.run: plain Python and the interpreter disagree") as differs:
         chains["both"].view("odd", "run")
     assert differs.value.interpreter.startswith(code)
+
+
+ORACLE = """
+from contracts import Contract, Decimal, Map, call, view
+
+
+class Oracle(Contract):
+    prices: Map[str, Decimal]
+
+    @call
+    def quote(self, symbol: str, price: Decimal) -> Decimal:
+        self.prices[symbol] = price
+        return price
+
+    @view
+    def price(self, symbol: str) -> Decimal:
+        return self.prices[symbol]
+"""
+BROKER = """
+from contracts import Address, Contract, Decimal, Event, Interface, List, Map, Value, Var, call, init, require, view
+
+
+class Oracle(Interface):
+    @view
+    def price(self, symbol: str) -> Decimal: ...
+
+
+class Bought(Event):
+    by: Address
+    paid: Decimal
+
+
+class Broker(Contract):
+    oracle: Var[Address]
+    paid: Map[tuple[Address, int], Decimal]
+    log: List[tuple[str, Decimal]]
+
+    @init
+    def create(self, oracle: Address) -> None:
+        self.oracle.set(oracle)
+
+    @call
+    def buy(self, symbol: str, amount: int) -> Decimal:
+        paid = self.at(Oracle, self.oracle.get()).price(symbol) * amount / 3
+        require(paid > 0, f"nothing to pay for {amount}")
+        self.paid[self.ctx.sender, len(self.log)] = paid
+        self.log.append((symbol, paid))
+        self.emit(Bought(by=self.ctx.sender, paid=paid))
+        return paid.round(2)
+
+    @view
+    def history(self) -> dict[str, Value]:
+        last = self.paid.items(5, prefix=(self.ctx.sender,), reverse=True)
+        return {"last": [[key[1], paid] for key, paid in last], "log": self.log[-2:], "chain": self.ctx.chain_id}
+"""
+
+
+def test_every_kind_of_value_and_call_comes_to_the_same_in_both():
+    chain = LocalChain("alice", "bob", mode="both")
+    chain.deploy(ORACLE, "oracle")
+    chain.deploy(BROKER, "broker", "oracle")
+    chain.call("bob", "oracle", "quote", "GOLD", Decimal("1.5"))
+    for amount in (1, 2, 3):
+        chain.call("alice", "broker", "buy", "GOLD", amount)
+    assert [event.fields["paid"] for event in chain.events_of("broker")] == ["0.5", "1", "1.5"]
+    history = chain.view("broker", "history", sender="alice")
+    assert history["last"] == [[2, "1.5"], [1, "1"], [0, "0.5"]]
+    assert history["log"] == [["GOLD", "1"], ["GOLD", "1.5"]]
+    assert len(history["chain"]) == 64
+    assert chain.call("alice", "broker", "buy", "GOLD", 0, check=False).message == "nothing to pay for 0"
+    assert chain.call("alice", "broker", "buy", "LEAD", 1, check=False).code == "key_error"
 
 
 ELSEWHERE = {

@@ -3,6 +3,7 @@
 import pytest
 
 from contracts import Contract, Event, Var, call, init, view
+from contracts.memory import MemoryState
 from contracts.testing import (
     BLOCK_TIME_MS,
     GENESIS_TIME_MS,
@@ -258,3 +259,19 @@ def test_a_snapshot_is_forward_in_time_as_well_as_back(chain):
 def test_a_snapshot_of_another_chain_is_refused(chain):
     with pytest.raises(ValueError, match="of another chain"):
         chain.revert(LocalChain().snapshot())
+
+
+def test_a_state_that_is_not_in_memory_has_no_snapshots_and_no_twin():
+    class Elsewhere:
+        """Stands for a state on a disk."""
+
+        def __init__(self):
+            self.memory = MemoryState()
+
+        def __getattr__(self, name):
+            return getattr(self.memory, name)
+
+    with pytest.raises(TypeError, match="only a chain whose state is in memory has snapshots"):
+        LocalChain(state=Elsewhere()).snapshot()
+    with pytest.raises(ValueError, match="needs a state of its own for each"):
+        LocalChain(state=Elsewhere(), mode="both")
