@@ -12,12 +12,13 @@ import pytest
 
 from ledger import codec, crypto, verifier
 from ledger.genesis import to_json
+from ledger.proof_file import KINDS, as_text
 from ledger.proofs import prove_receipt
 from network.json_values import to_json as to_json_value
 from network.testnet import make_testnet
 from scripts import mutate_proofs
 from scripts.mutate_proofs import NoNode, judge_in_javascript, run
-from scripts.paper_proofs import Chain
+from scripts.paper_proofs import Chain, sample
 
 ROOT = Path(__file__).parents[3]
 VERIFIER = ROOT / "network" / "explorer" / "verify.mjs"
@@ -103,6 +104,29 @@ def test_a_verifier_that_forgets_a_check_is_found_out(monkeypatch, check):
     report = run(400, seed=21, files=30)
     assert report.faults
     assert all("Python says" in fault for fault in report.faults)
+
+
+def test_files_of_any_shape_end_in_a_reason_in_both():
+    """Each value of a file of each kind replaced by every sort of value, or left out; and what is no file at all."""
+    chain = Chain("paper")
+    cases = [b"", b"\xff", b"null", b"[]", b"{}", b"\xef\xbb\xbf{}", b"1" * 5_000, b"[" * 200_000]
+    kinds = {json.loads(text)["kind"]: text for text, begin in sample(chain, 60, seed=1) if begin is None}
+    assert set(kinds) == set(KINDS)
+    files = list(kinds.values())
+    for text in files:
+        document = json.loads(text)
+        for name in document:
+            others = [None, True, -1, 0.5, 1 << 70, "", "0", "00" * 40, [], [[]], [None] * 70, {}, {"header": "c0"}]
+            cases += [as_text(document | {name: other}).encode() for other in others]
+            cases.append(as_text({key: part for key, part in document.items() if key != name}).encode())
+        cases += [text[:-1].encode(), (text + text).encode(), text.replace("\n", "\r\n").encode()]
+    changed = [data for data in cases if data.decode(errors="replace") not in files]
+    judged = [mutate_proofs.Case(data, 0, "shape", "any", chain) for data in changed]
+    for case, theirs in zip(judged, judge_in_javascript(judged, [chain.genesis]), strict=True):
+        ours = mutate_proofs.judge_in_python(case, [chain.genesis])
+        assert ours, case.data
+        assert theirs, case.data
+        assert theirs == ours or ours.startswith(mutate_proofs.FORM), case.data
 
 
 def test_both_accepting_a_forgery_is_a_fault_too(monkeypatch):
