@@ -24,10 +24,12 @@ from typing import Any
 
 import msgspec
 
+from consensus.recovery import Anchor
 from contracts.engine import Engine
 from ledger import codec
 from ledger.blocks import genesis_record, next_header, next_time_ms
 from ledger.crypto import SigningKey
+from ledger.journal import Journal
 from ledger.keys import load_signing_key
 from ledger.seals import assemble_seal, checkpoint_message
 from ledger.state import State
@@ -35,6 +37,7 @@ from ledger.store import BlockStore
 from ledger.transactions import identify, sign_transaction
 from ledger.types import Account, Batch, Block, BlockRecord, Call, Checkpoint, Genesis
 from network.client import Client
+from network.driver import REPLICA_RECORD
 from network.paths import NodePaths
 from network.snapshots.joining import last_join
 from network.snapshots.keeper import kept_snapshots
@@ -152,7 +155,16 @@ def make_network(directory: Path, transactions: int) -> Genesis:
         for part in ("blocks", "state"):
             shutil.copytree(first / part, other / part)
         shutil.copyfile(first / "blocks.mark", other / "blocks.mark")
+    for node in network.nodes[:3]:
+        _begin_journal(NodePaths(node.directory).journal, maker.engine.height)
     return genesis
+
+
+def _begin_journal(path: Path, height: int) -> None:
+    """The vote journal of a member that sealed blocks up to this height: without it, it is in doubt about itself."""
+    journal, _ = Journal.open(path)
+    journal.rewrite([REPLICA_RECORD + Anchor(height).encode()])
+    journal.close()
 
 
 # ── the join ──────────────────────────────────────────────────────────────────────────────────────
