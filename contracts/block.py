@@ -17,6 +17,7 @@ from contracts import codes, costs
 from contracts.catalogue import SYSTEM, Catalogue, NodeFault
 from contracts.invocation import Invocation, Setting
 from contracts.language.interface import Failure, Meter
+from contracts.leftovers import LEFTOVERS
 from contracts.receipts import decode_arguments, fit_message
 from contracts.storage import Reader
 from contracts.system import account_key, roles_in
@@ -127,6 +128,7 @@ class BlockRun:
             raise NodeFault(f"transaction {index} of block {self._height} does not decode: {error}") from error
 
     def _execute(self, index: int, raw: bytes, body: TransactionBody, identity: ExecutedId) -> None:
+        LEFTOVERS.collect()
         transaction_hash = hashing.transaction_hash(raw)
         meter = Meter(body.gas_limit)
         invocation = Invocation(
@@ -137,6 +139,7 @@ class BlockRun:
             meter=meter,
         )
         results, events, failure = _outcome_of(invocation, body, len(raw))
+        LEFTOVERS.note(meter)
         if failure is None:
             self.writes.merge(invocation.writes)
         receipt = Receipt(

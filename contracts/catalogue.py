@@ -14,6 +14,7 @@ from typing import Any, Final
 from contracts.keys import state_key
 from contracts.language.interface import Method, Program
 from contracts.language.source import memory_of
+from contracts.leftovers import LEFTOVERS
 from ledger import codec, hashing
 
 SYSTEM: Final = "system"
@@ -59,6 +60,7 @@ class Catalogue:
         """The program of a source. Raises `SourceRefused`."""
         loaded = self._by_hash.get(hashing.code_hash(source.encode()))
         if loaded is None:
+            LEFTOVERS.note_compiled(memory_of(source))
             loaded = Loaded.of(self._compile(source), source)
             self._keep(loaded)
         return loaded

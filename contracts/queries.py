@@ -13,6 +13,7 @@ from contracts.catalogue import CONTRACTS, SYSTEM, Catalogue, Loaded, NodeFault,
 from contracts.invocation import Invocation, Setting
 from contracts.keys import BadKey, scan_prefix, split_key, state_key
 from contracts.language.interface import Failure, Meter
+from contracts.leftovers import LEFTOVERS
 from contracts.receipts import decode_arguments, fit_message
 from contracts.storage import Reader
 from ledger import codec
@@ -75,6 +76,7 @@ def run_view(
     catalogue: Catalogue, reader: Reader, setting: Setting, sender: str, contract: str, method: str, args: bytes
 ) -> ViewOutcome:
     """Run a view within its own gas limit. Raises `NodeFault` when the host fails."""
+    LEFTOVERS.collect()
     meter = Meter(costs.VIEW_GAS_MAX)
     invocation = Invocation(catalogue=catalogue, reader=reader, below=(), setting=setting, meter=meter, read_only=True)
     try:
@@ -86,6 +88,8 @@ def run_view(
         raise
     except Exception as error:
         raise NodeFault(f"the host failed in a view of {contract!r}: {type(error).__name__}") from error
+    finally:
+        LEFTOVERS.note(meter)
     if meter.exhausted:
         failure = Failure(codes.OUT_OF_GAS, f"a view may use {costs.VIEW_GAS_MAX} gas", failure.line if failure else 0)
     if failure is not None:
