@@ -16,8 +16,9 @@ from contracts.native import Contract, Error, Event, List, Map, Value, Var, call
 
 if TYPE_CHECKING:
     from typing import Protocol as Interface  # to a type checker the methods of an interface need no code
+    from typing import TypedDict as Record  # and a record is a dict whose fields it knows
 else:
-    from contracts.native import Interface
+    from contracts.native import Interface, Record
 
 __all__ = [
     "Address",
@@ -29,6 +30,7 @@ __all__ = [
     "List",
     "Map",
     "Problem",
+    "Record",
     "SourceRefused",
     "Value",
     "Var",

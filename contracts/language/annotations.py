@@ -6,6 +6,7 @@ It reads a syntax tree and gives a `Type`; what is none is noted with its place.
 from __future__ import annotations
 
 import ast
+import itertools
 from typing import Final
 
 from contracts.language import value_types as types
@@ -45,14 +46,16 @@ def _no_type(unit: Unit, node: ast.expr, what: str) -> types.Type:
 def _named_type(unit: Unit, node: ast.Name) -> types.Type:
     if node.id in ("Value", "Decimal", "Address"):
         unit.needs_import(node, node.id)
-    found = types.SCALARS.get(node.id)
+    found = unit.records.get(node.id) or types.SCALARS.get(node.id)
     if found is not None:
         return found
     if node.id in ("list", "dict", "tuple"):
         return _no_type(unit, node, f"{node.id} says what it holds: {node.id}[...]")
     if node.id in STATE_KINDS:
         return _no_type(unit, node, f"{node.id} is a place in the state and no value")
-    return _no_type(unit, node, f"the type {node.id!r} is not known" if node.id != "float" else "there are no floats")
+    if node.id == "float":
+        return _no_type(unit, node, "there are no floats")
+    return _no_type(unit, node, f"the type {node.id!r} is not known; a Record stands above where it is named")
 
 
 def _union(unit: Unit, node: ast.BinOp, depth: int) -> types.Type:
@@ -60,7 +63,7 @@ def _union(unit: Unit, node: ast.BinOp, depth: int) -> types.Type:
     options: list[types.Type] = []
     for side in (left, right):
         options.extend(side.options if isinstance(side, types.AnyOf) else [side])
-    if any(map(types.has_decimal, options)) and any(map(types.has_text, options)):
+    if any(types.has_decimal(one) and types.has_text(other) for one, other in itertools.permutations(options, 2)):
         what = "a Decimal and a str in one union: both travel as text, and could not be told apart"
         return _no_type(unit, node, what)
     return types.AnyOf(tuple(options), " | ".join([option.text for option in options]))

@@ -31,7 +31,7 @@ from contracts.language.unit import (
     constant,
     refused_call,
 )
-from contracts.language.value_types import Misfit
+from contracts.language.value_types import Misfit, RecordOf, Type
 from contracts.language.values import fail, measure, room_for_items, settle, sort, want
 
 _FRAMES_OF_CALL: Final = 3  # the call, the block, the statement
@@ -58,6 +58,8 @@ def _call_name(body: Body, node: ast.Call, name: str) -> Code:
     if name in body.locals or any(name in scope for scope in body.scopes):
         body.problem(node, "not_allowed", f"{name!r} is a value, and values are not callable")
         return constant(None)
+    if name in body.unit.records:
+        return _make_record(body, node, body.unit.records[name])
     if name == "require":
         return _require(body, node)
     if name == "isinstance":
@@ -361,18 +363,30 @@ def _emit(body: Body, node: ast.Call) -> Code:
     if event is None:
         body.problem(made, "unknown_name", "self.emit() takes an Event that this module declares")
         return constant(None)
-    fields = _event_fields(body, made, event)
+    body.pay((gas.ENTRY_MADE + 2 * gas.ITEM_CODED) * len(event.fields))
+    fields = _fields_by_name(body, made, event.name, event.fields)
     return _emitter(event, fields) if fields is not None else constant(None)
 
 
-def _event_fields(body: Body, made: ast.Call, event: EventType) -> dict[str, Code] | None:
-    names = [name for name, _ in event.fields]
+def _make_record(body: Body, node: ast.Call, record: RecordOf) -> Code:
+    """Name(field=value, ...): a dict. It is held to its types where it crosses a boundary."""
+    body.pay(gas.BUILD + gas.ENTRY_MADE * len(record.fields))
+    fields = _fields_by_name(body, node, record.name, record.fields)
+    if fields is None:
+        return constant(None)
+    written = tuple(fields.items())
+    return lambda env: {name: code(env) for name, code in written}
+
+
+def _fields_by_name(
+    body: Body, made: ast.Call, shown: str, fields: tuple[tuple[str, Type], ...]
+) -> dict[str, Code] | None:
+    names = [name for name, _ in fields]
     given = [keyword.arg for keyword in made.keywords]
     if made.args or None in given or sorted([name or "" for name in given]) != sorted(names):
         wanted = ", ".join([f"{name}=..." for name in names])
-        body.problem(made, "arity", f"{event.name} takes its fields by name, each once: {event.name}({wanted})")
+        body.problem(made, "arity", f"{shown} takes its fields by name, each once: {shown}({wanted})")
         return None
-    body.pay((gas.ENTRY_MADE + 2 * gas.ITEM_CODED) * len(names))
     return {str(keyword.arg): expression(body, keyword.value) for keyword in made.keywords}
 
 

@@ -74,8 +74,8 @@ def _read_class(unit: Unit, node: ast.ClassDef, contracts: list[ast.ClassDef]) -
     for decorator in node.decorator_list:
         unit.problem(decorator, "not_allowed", "a class has no decorators")
     base = node.bases[0].id if len(node.bases) == 1 and isinstance(node.bases[0], ast.Name) else ""
-    if base not in ("Contract", "Event", "Interface") or node.keywords:
-        message = f"class {node.name}: a class inherits from Contract, from Event or from Interface, and no other"
+    if base not in ("Contract", "Event", "Interface", "Record") or node.keywords:
+        message = f"class {node.name}: a class inherits from Contract, Event, Interface or Record, and no other"
         unit.problem(node, "structure", message)
         return
     unit.needs_import(node, base)
@@ -85,6 +85,8 @@ def _read_class(unit: Unit, node: ast.ClassDef, contracts: list[ast.ClassDef]) -
         _read_event(unit, node)
     elif base == "Interface":
         _read_interface(unit, node)
+    elif base == "Record":
+        _read_record(unit, node)
     elif contracts:
         unit.problem(node, "structure", f"a second contract, {node.name}: one file holds one contract")
     else:
@@ -93,12 +95,29 @@ def _read_class(unit: Unit, node: ast.ClassDef, contracts: list[ast.ClassDef]) -
 
 
 def _read_event(unit: Unit, node: ast.ClassDef) -> None:
+    unit.events[node.name] = EventType(node.name, _read_fields(unit, node, "an event"))
+
+
+def _read_record(unit: Unit, node: ast.ClassDef) -> None:
+    record = types.RecordOf.of(node.name, _read_fields(unit, node, "a record"))
+    if not record.fields:
+        unit.problem(node, "structure", "a record has fields: name: type")
+    if len(record.text) > limits.RECORD_CHARACTERS_MAX:
+        message = f"a record of {len(record.text)} characters, at most {limits.RECORD_CHARACTERS_MAX} are allowed"
+        unit.problem(node, "too_large", message)
+        record = types.RecordOf.of(node.name, ())
+    unit.records[node.name] = record
+    if len(unit.records) == limits.RECORDS_MAX + 1:
+        unit.problem(node, "too_large", f"more than {limits.RECORDS_MAX} records")
+
+
+def _read_fields(unit: Unit, node: ast.ClassDef, what: str) -> tuple[tuple[str, types.Type], ...]:
     fields: list[tuple[str, types.Type]] = []
     for place, item in enumerate(node.body):
         if (is_docstring(item) and place == 0) or isinstance(item, ast.Pass):
             continue
         if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name) or item.value is not None:
-            unit.problem(item, "structure", "an event has fields only: name: type")
+            unit.problem(item, "structure", f"{what} has fields only: name: type")
             continue
         reason = unit.name_problem(item.target.id)
         if reason is None and item.target.id in [name for name, _ in fields]:
@@ -107,8 +126,8 @@ def _read_event(unit: Unit, node: ast.ClassDef) -> None:
             unit.problem(item, "name", reason)
         fields.append((item.target.id, annotation(unit, item.annotation)))
     if len(fields) > limits.PARAMETERS_MAX:
-        unit.problem(node, "too_large", f"more than {limits.PARAMETERS_MAX} fields in one event")
-    unit.events[node.name] = EventType(node.name, tuple(fields))
+        unit.problem(node, "too_large", f"more than {limits.PARAMETERS_MAX} fields in {what}")
+    return tuple(fields)
 
 
 def _read_interface(unit: Unit, node: ast.ClassDef) -> None:

@@ -52,7 +52,7 @@ _REASONS: Final = {
     "Nonlocal": "`nonlocal`: there are no nested functions",
     "Import": "an import: only `from contracts import ...` is known",
     "ImportFrom": "an import: `from contracts import ...` stands at the top of the module",
-    "ClassDef": "a class here: a contract has one Contract class, Event and Interface classes, at the top",
+    "ClassDef": "a class here: a contract has one Contract class, Event, Interface and Record classes, at the top",
     "FunctionDef": "a function inside a function: write a method",
     "Match": "`match`: use if and elif",
     "Assert": "`assert`: use require(condition, message)",

@@ -15,7 +15,7 @@ from typing import Any, Final
 from contracts import codes
 from contracts.language import gas, limits
 from contracts.language.interface import Problem
-from contracts.language.value_types import Type
+from contracts.language.value_types import RecordOf, Type
 from contracts.language.values import fail
 
 Env = list[Any]
@@ -44,6 +44,7 @@ API_NAMES: Final = frozenset(
         "Event",
         "Interface",
         "List",
+        "Record",
         "Map",
         "Value",
         "Var",
@@ -182,6 +183,7 @@ class Unit:
     constants: dict[str, Any] = field(default_factory=dict)
     events: dict[str, EventType] = field(default_factory=dict)
     interfaces: dict[str, InterfaceType] = field(default_factory=dict)
+    records: dict[str, RecordOf] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)  # of the module
     methods: dict[str, Function] = field(default_factory=dict)
     state: dict[str, StateVariable] = field(default_factory=dict)
@@ -224,7 +226,7 @@ class Unit:
     def bind(self, node: ast.AST, name: str) -> bool:
         """Whether a local may have this name; notes the problem if not."""
         reason = self.name_problem(name)
-        taken = (self.constants, self.events, self.interfaces, self.functions)
+        taken = (self.constants, self.events, self.interfaces, self.records, self.functions)
         if reason is None and any(name in names for names in taken):
             reason = f"the name {name!r} is taken by the module"
         if reason is None and name == self.name:
@@ -238,7 +240,8 @@ class Unit:
         reason = self.name_problem(name)
         if reason is None and (name in _CLASS_NAMES or (name == "at" and "Interface" in self.imported)):
             reason = f"the name {name!r} is taken by the language"
-        taken = (self.constants, self.events, self.interfaces, self.functions, self.methods, self.state)
+        module = (self.constants, self.events, self.interfaces, self.records, self.functions)
+        taken = (*module, self.methods, self.state)
         if reason is None and (name == self.name or any(name in names for names in taken)):
             reason = f"the name {name!r} is declared twice"
         if reason is not None:
@@ -322,7 +325,8 @@ class Body:
         if name == "self" or name in API_NAMES or name in FUNCTION_NAMES:
             return f"{name!r} is not a value that can be passed around"
         unit = self.unit
-        if name in unit.functions or name in unit.events or name in unit.interfaces or name == unit.name:
+        classes = (unit.events, unit.interfaces, unit.records)
+        if name in unit.functions or any(name in names for names in classes) or name == unit.name:
             return f"{name!r} is not a value that can be passed around"
         if name in _REFUSED_CALLS:
             return f"{name!r} is not known here: {_REFUSED_CALLS[name]}"

@@ -161,6 +161,31 @@ class TupleOf(Type):
 
 
 @dataclass(frozen=True)
+class RecordOf(Type):
+    """A Record: a dict with exactly these fields. Its text names them, for its name alone would say little."""
+
+    name: str
+    fields: tuple[tuple[str, Type], ...]
+    text: str
+
+    @classmethod
+    def of(cls, name: str, fields: tuple[tuple[str, Type], ...]) -> RecordOf:
+        """The record with this name and these fields."""
+        return cls(name, fields, f"{name}{{{', '.join([f'{field}: {kind.text}' for field, kind in fields])}}}")
+
+    def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
+        """A new dict in the order of the old."""
+        if type(value) is not dict:
+            raise self.refuse(value)
+        _count(meter, value)
+        depth = _deeper(depth)
+        kinds = dict(self.fields)
+        if value.keys() != kinds.keys():
+            raise Misfit(f"must have the fields of {self.name}, each and no other: {', '.join(kinds)}")
+        return {key: kinds[key].fit(meter, item, depth, outside) for key, item in value.items()}
+
+
+@dataclass(frozen=True)
 class AnyOf(Type):
     """A | B: the first that fits."""
 
@@ -230,6 +255,8 @@ def _has(kind: Type, wanted: Callable[[Type], bool]) -> bool:
         return _has(kind.item, wanted)
     if isinstance(kind, DictOf):
         return _has(kind.value, wanted)
+    if isinstance(kind, RecordOf):
+        return any(_has(item, wanted) for _, item in kind.fields)
     if isinstance(kind, TupleOf):
         return any(_has(item, wanted) for item in (*kind.items, *([kind.rest] if kind.rest else [])))
     return isinstance(kind, AnyOf) and any(_has(option, wanted) for option in kind.options)

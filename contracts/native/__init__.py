@@ -22,6 +22,7 @@ from contracts.native.contract import (
 from contracts.native.entries import Entry, entry_of
 from contracts.native.failures import Error, as_failure, line_in
 from contracts.native.peers import Interface
+from contracts.native.records import Record
 from contracts.native.state import List, Map, Var
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Interface",
     "List",
     "Map",
+    "Record",
     "Value",
     "Var",
     "as_failure",

@@ -5,6 +5,7 @@ The types themselves are those of the interpreter, so that a value fits in both 
 
 from __future__ import annotations
 
+import functools
 import types as python_types
 import typing
 from typing import Any, Final, get_args, get_origin
@@ -16,6 +17,7 @@ from contracts.language import limits
 from contracts.language import value_types as types
 from contracts.language.interface import Failure, Meter
 from contracts.language.unit import StateVariable
+from contracts.native.records import RecordMeta
 
 FREE: Final = Meter(1 << 62, 1 << 62)
 """The meter of plain Python, which has no gas."""
@@ -38,6 +40,8 @@ def type_of(hint: Any) -> types.Type:
     scalar = None if isinstance(hint, python_types.GenericAlias) else _SCALARS.get(hint)
     if scalar is not None:
         return scalar
+    if isinstance(hint, RecordMeta):
+        return _record_of(hint)
     origin, inside = get_origin(hint), get_args(hint)
     if origin is list:
         item = type_of(inside[0])
@@ -51,6 +55,12 @@ def type_of(hint: Any) -> types.Type:
         options = tuple([type_of(option) for option in inside])
         return types.AnyOf(options, " | ".join([option.text for option in options]))
     raise TypeError(f"{hint!r} is no type of the contract language")
+
+
+@functools.cache
+def _record_of(record: RecordMeta) -> types.Type:
+    fields = [(name, type_of(hint)) for name, hint in typing.get_type_hints(record).items()]
+    return types.RecordOf.of(record.__name__, tuple(fields))
 
 
 def _tuple_of(inside: tuple[Any, ...]) -> types.Type:

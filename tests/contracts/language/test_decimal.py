@@ -215,6 +215,11 @@ def test_a_union_with_text_is_refused(kind):
     assert "a Decimal and a str in one union: both travel as text, and could not be told apart" in str(problem)
 
 
+@pytest.mark.parametrize("kind", ["Decimal | None", "tuple[str, Decimal] | None", "list[Decimal] | int", "str | int"])
+def test_a_union_that_can_be_told_apart_is_accepted(kind):
+    assert check(f"{HEAD}class Box(Contract):\n    x: Var[{kind}]\n") == []
+
+
 @pytest.mark.parametrize("kind", ["Map[Decimal, int]", "Map[tuple[str, Decimal], int]"])
 def test_a_decimal_is_no_key(kind):
     (problem,) = check(f"{HEAD}class Box(Contract):\n    x: {kind}\n")

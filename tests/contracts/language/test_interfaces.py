@@ -279,7 +279,7 @@ def test_an_interface_is_imported_declared_once_and_no_base_of_a_contract():
     assert any("Interface is used but not imported" in text for text in problems(head=HEAD.replace("Interface, ", "")))
     assert "declared twice" in problems(above=ABOVE + ABOVE)[0]
     (problem,) = problems(above=ABOVE + "class More(Oracle):\n    pass\n")
-    assert "a class inherits from Contract, from Event or from Interface, and no other" in problem
+    assert "a class inherits from Contract, Event, Interface or Record, and no other" in problem
 
 
 def test_at_is_free_where_no_interface_is_known():
