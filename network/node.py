@@ -81,7 +81,7 @@ async def _run(config: NodeConfig) -> int:
             if stop.reason:
                 return EXIT_OK
             executor = Child(_executor_spec(config, paths))
-            node = ValidatorNode(config, genesis, key, member, executor, may_join=time.monotonic() >= again_at)
+            node = ValidatorNode(config, genesis, key, member, executor, join_not_before=again_at)
             code = await _run_until_it_ends(node, executor, gateway, stop)
             if not node.begin_again or stop.reason:
                 return code

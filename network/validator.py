@@ -24,6 +24,7 @@ from ledger.blocks import genesis_record
 from ledger.crypto import SigningKey, verify
 from ledger.errors import DataLost, DiskFull, GenesisError, InvalidProof, StorageError
 from ledger.journal import Journal
+from ledger.salvage import salvage
 from ledger.store import BlockStore
 from ledger.transactions import identify
 from ledger.types import Batch, BlockRecord, Genesis, Seal
@@ -92,7 +93,7 @@ class ValidatorNode:
         member: int,
         executor_child: Child | None,
         *,
-        may_join: bool = True,
+        join_not_before: float = 0.0,
     ) -> None:
         self.config = config
         self.genesis = genesis
@@ -102,7 +103,7 @@ class ValidatorNode:
         """Why `wait` returned: not to end the process, but to make this object anew on the same directory."""
         self.join = ""
         """Why a snapshot must come first, where that is what `begin_again` is for: "behind", or the "state" is gone."""
-        self._may_join = may_join
+        self._join_not_before = join_not_before
         self._key = key
         self._executor_child = executor_child
         self._paths = NodePaths(config.data_directory)
@@ -192,7 +193,13 @@ class ValidatorNode:
             log.error("the block store lost blocks %s: they are fetched from peers again", lost)
 
     def _open_store(self) -> BlockStore:
-        """The block store; one that is damaged past opening is kept aside, and filled again from peers."""
+        """The block store; one that is damaged is kept aside, and filled again from what is whole and from peers."""
+        salvaged = salvage(self._paths.blocks)
+        if salvaged is not None:
+            log.error(
+                "%s; whole up to block %d, the rest is fetched from peers; the damaged files are %s",
+                *(salvaged.because, salvaged.height, salvaged.aside),
+            )
         try:
             return BlockStore(self._paths.blocks)
         except DataLost as error:
@@ -290,7 +297,7 @@ class ValidatorNode:
         self._behind = Behind(
             genesis=genesis,
             join_behind=snapshots.join_behind,
-            allowed=self._may_join,
+            allowed=lambda: time.monotonic() >= self._join_not_before,
             sealed_height=lambda: self._store.sealed_height,
             reported=lambda: [peer.sealed_height for peer in self._driver.replica.peers],
             lacking=self._all_lack_blocks,

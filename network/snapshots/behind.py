@@ -22,7 +22,7 @@ ASK_EVERY_TICKS = 5
 class Behind:
     """`sealed_height()` is this node's, `reported()` the others', `lacking()` who lacks the blocks that it asked for.
 
-    `ask()` puts the question to all; `leave(height)` ends this validator for a join, never where that is not `allowed`.
+    `ask()` puts the question to all; `leave(height)` ends this validator for a join, only while that is `allowed()`.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Behind:
         *,
         genesis: Genesis,
         join_behind: int,
-        allowed: bool,
+        allowed: Callable[[], bool],
         sealed_height: Callable[[], int],
         reported: Callable[[], Collection[int]],
         lacking: Callable[[], bool],
@@ -40,6 +40,7 @@ class Behind:
         self._genesis = genesis
         self._join_behind = join_behind
         self._allowed = allowed
+        self._left = False
         self._sealed_height = sealed_height
         self._reported = reported
         self._lacking = lacking
@@ -51,7 +52,7 @@ class Behind:
         """Once a second."""
         self._ticks += 1
         far = max(self._reported(), default=0) - self._sealed_height() >= self._needed()
-        if self._allowed and far and self._ticks % ASK_EVERY_TICKS == 1:
+        if self._allowed() and far and self._ticks % ASK_EVERY_TICKS == 1:
             self._ask()
 
     def on_offers(self, offers: Collection[SnapshotOffer]) -> None:
@@ -59,14 +60,19 @@ class Behind:
         for offer in offers:
             header = offer.header
             distance = header.height - self._sealed_height()
-            if not self._allowed or distance < self._needed() or header.chain_id != self._genesis.chain_id:
+            if (
+                self._left
+                or not self._allowed()
+                or distance < self._needed()
+                or header.chain_id != self._genesis.chain_id
+            ):
                 continue
             try:
                 verify_sealed_header(header, offer.seal, self._genesis.validators)
             except InvalidProof as error:
                 log.warning("a snapshot that was offered does not hold: %s", error)
                 continue
-            self._allowed = False
+            self._left = True
             self._leave(header.height)
             return
 

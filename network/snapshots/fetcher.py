@@ -40,6 +40,7 @@ ANSWER_S = 10.0
 ASK_OFFERS_EVERY_S = 1.0
 GATHER_S = 2.0  # after the first offer, for others to come
 HELD_GATHER_S = 15.0  # before what an earlier process began is given up for another snapshot
+DENIED_MAX = 5  # offers that a peer did not keep, before it is asked no more: files are deleted, but not so often
 SLOW_MAX = 3  # answers that did not come in time, in a row, before a peer is asked no more
 
 Task = tuple[str, int, int]
@@ -53,6 +54,7 @@ class Peer:
     offers: tuple[SnapshotOffer, ...] = ()
     asked: dict[Task, float] = field(default_factory=dict)  # -> when the answer is overdue
     slow: int = 0
+    denied: set[bytes] = field(default_factory=set)  # names that it offered, and did not have when it was asked
     without: bool = False  # it lacks blocks that were asked for
     refused: str = ""
 
@@ -89,7 +91,7 @@ class Fetcher:
         self._laid_out = False
         self._first_offer = -1.0
         self._asked_offers = -ASK_OFFERS_EVERY_S
-        self.progress = -1.0
+        self.progress = self._now = -1.0
 
     @property
     def done(self) -> bool:
@@ -106,6 +108,7 @@ class Fetcher:
 
     def tick(self, now: float) -> None:
         """Ask for what is due."""
+        self._now = now
         if self.progress < 0:
             self.progress = now
         for member, peer in self.peers.items():
@@ -158,7 +161,7 @@ class Fetcher:
             except InvalidProof as error:
                 self._refuse(member, f"it offers a snapshot whose header does not hold: {error}")
                 return
-        peer.offers = offers
+        peer.offers = tuple(offer for offer in offers if offer.name not in peer.denied)
         if self._first_offer < 0 and any(offer.header.height >= self._lowest for offer in offers):
             self._first_offer = now
 
@@ -198,7 +201,7 @@ class Fetcher:
         wanted = self._wanted
         assert wanted is not None
         if name != wanted.name or not data:
-            peer.offers = tuple(offer for offer in peer.offers if offer.name != wanted.name)
+            self._deny(member, peer, wanted.name)
             return
         try:
             if contents_hash(data) != name:
@@ -264,8 +267,8 @@ class Fetcher:
         assert chosen is not None
         task = ("chunk", index, index)
         if not data:
-            peer.offers = tuple(offer for offer in peer.offers if offer.name != self._name)
             self._put_back(task)
+            self._deny(member, peer, self._name)
             return
         try:
             read_chunk(chosen.contents.chunks[index], data, {})
@@ -325,6 +328,8 @@ class Fetcher:
         overdue = [task for task, until in peer.asked.items() if now >= until]
         if overdue:
             peer.slow += 1
+            if peer.slow == SLOW_MAX:
+                self.progress = now  # without it the others get on
             log.warning("%s did not answer in time", self._genesis.validators.members[member].name)
             self._take_back(peer)
 
@@ -337,8 +342,15 @@ class Fetcher:
         if task[0] in self._waiting:
             self._waiting[task[0]].append(task)
 
+    def _deny(self, member: int, peer: Peer, name: bytes) -> None:
+        peer.denied.add(name)
+        peer.offers = tuple(offer for offer in peer.offers if offer.name != name)
+        if len(peer.denied) >= DENIED_MAX:
+            self._refuse(member, f"it offered {len(peer.denied)} snapshots that it did not have")
+
     def _refuse(self, member: int, why: str) -> None:
         peer = self.peers[member]
         peer.refused = why
+        self.progress = max(self.progress, self._now)  # without it the others get on
         self._take_back(peer)
         log.error("REFUSED: %s is asked for nothing more: %s", self._genesis.validators.members[member].name, why)

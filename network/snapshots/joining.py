@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Join:
         await self._mesh.start()
         try:
             if not await self._fetch(fetcher):
+                await asyncio.to_thread(shutil.rmtree, directory)  # or the next start would wait for it again
                 return False
             await asyncio.to_thread(self._land, fetched)
         except asyncio.CancelledError:

@@ -287,6 +287,28 @@ def test_contents_that_do_not_give_the_root_are_a_lie(source, tmp_path):
     assert "its chunks give state root" in alone.fetcher.refused["v2"]
 
 
+def test_a_peer_that_offers_what_it_does_not_have_cannot_hold_up_the_others(source, tmp_path):
+    """It has a new name for the last header whenever it is asked, and nothing behind any of them."""
+
+    class Boaster(Honest):
+        count = 0
+
+        def answer(self, message):
+            match message:
+                case SnapshotsRequest():
+                    self.count += 1
+                    header, seal = source.contents.header, source.records[-1].seal
+                    return Snapshots((SnapshotOffer(header, seal, b"\xff" * 31 + bytes([self.count])),))
+                case ContentsRequest(name):
+                    return ContentsAnswer(name, b"")
+            return super().answer(message)
+
+    network = Network(source, tmp_path / JOINING, {HONEST: Honest(source), LIAR: Boaster(source)})
+    assert network.run()
+    assert network.now < 20
+    assert network.fetcher.refused.get("v2", "it offered 5 snapshots").startswith("it offered 5 snapshots")
+
+
 def test_what_nobody_asked_for_is_dropped(source, tmp_path):
     network = Network(source, tmp_path / JOINING, {HONEST: Honest(source), OTHER: Honest(source)})
     name = source.contents.hash
@@ -487,7 +509,7 @@ class Node:
         self.behind = Behind(
             genesis=source.genesis,
             join_behind=20,
-            allowed=allowed,
+            allowed=lambda: allowed,
             sealed_height=lambda: sealed,
             reported=lambda: reported,
             lacking=lambda: self.lacking,
