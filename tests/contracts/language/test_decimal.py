@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts import Contract, Decimal, Event, List, Map, Value, Var, call, check, init, view
 from contracts.decimal import UNITS_MAX, plain
-from contracts.language import Context, Failure, Meter, compile_source, gas
+from contracts.language import Context, Failure, Meter, SourceRefused, compile_source, gas
 from contracts.testing import CallFailed, LocalChain
 from ledger import codec
 
@@ -280,6 +280,51 @@ def test_rounding_is_that_of_fractions(number, places):
     ):
         if abs(wanted) * 10**18 <= UNITS_MAX:
             assert fractions.Fraction(str(method(decimal, places))) == wanted
+
+
+leaves = st.one_of(
+    numbers.map(lambda number: f"Decimal({str(number[1])!r})"),
+    st.integers(-1000, 1000).map(lambda number: f"({number})"),
+    st.sampled_from(["Decimal(0)", "Decimal('0.5')", "True", "'1'"]),
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "<", "<=", "==", "!=", "//", "%"]), inner).map(
+            lambda parts: f"({' '.join(parts)})"
+        ),
+        st.tuples(st.sampled_from(["-", "abs", "int", "bool", "str", "Decimal"]), inner).map(
+            lambda parts: f"{parts[0]}({parts[1]})"
+        ),
+        st.tuples(inner, st.sampled_from(["round", "floor", "ceil"]), st.integers(-1, 19)).map(
+            lambda parts: f"Decimal({parts[0]}).{parts[1]}({parts[2]})"
+        ),
+    ),
+    max_leaves=6,
+)
+ERRORS = {"arithmetic": ArithmeticError, "bad_value": ValueError, "bad_type": (TypeError, AttributeError)}
+
+
+def raised_by(make):
+    """What a call gives, and what it raises."""
+    try:
+        return make(), None
+    except (ArithmeticError, ValueError, TypeError, AttributeError, Failure, SourceRefused) as error:
+        return None, error
+
+
+@settings(max_examples=300, deadline=None)
+@given(trees)
+def test_random_expressions_agree_with_plain_python(text):
+    """Where both give a value it is the same; where the interpreter fails, so does Python, or a type is mixed in."""
+    expected, error = raised_by(lambda: plain(eval(text)))
+    got, failure = raised_by(lambda: run(text))
+    if isinstance(failure, SourceRefused):
+        assert {problem.code for problem in failure.problems} <= {"type", "constant"}
+    elif failure is None:
+        assert (error, type(got), got) == (None, type(expected), expected), text
+    elif failure.code != "bad_type" or error is not None:  # the interpreter alone is strict with bool and str
+        assert isinstance(error, ERRORS[failure.code]), (text, failure, error, expected)
 
 
 # ── where it travels ──────────────────────────────────────────────────────────────────────────────
