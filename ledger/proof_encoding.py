@@ -6,6 +6,8 @@ here in their order. A key of the state has an encoding of its own (`contracts.k
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,10 @@ from ledger.errors import InvalidProof
 
 KEY_BYTES_MAX = 1024
 NUMBER_MAX = (1 << 53) - 1  # exact in every JSON reader
+CONTRACT_NAME = re.compile(rb"[a-z][a-z0-9_-]{0,62}")
+VARIABLE_NAME = re.compile(
+    rb"[A-Za-z][A-Za-z0-9_]*"
+)  # others would be true proofs of absence that tell people anything
 
 Parts = dict[str, Any]  # the named parts of something that was read
 
@@ -186,21 +192,30 @@ def read_key(key: bytes) -> Parts:
     reader = _Reader("key", key)
     if len(key) > KEY_BYTES_MAX:
         raise reader.fault(f"it has {len(key)} bytes, at most {KEY_BYTES_MAX} are allowed")
-    names = [reader.take(reader.take(1)[0]) for _ in range(2)]
-    if not all(name and name.isascii() for name in names):
-        raise reader.fault("a name is empty or not ASCII")
+    contract, variable = (reader.take(reader.take(1)[0]) for _ in range(2))
+    if not CONTRACT_NAME.fullmatch(contract):
+        raise reader.fault("it is of no contract: no name is written like that")
+    if not VARIABLE_NAME.fullmatch(variable):
+        raise reader.fault("it is of no state variable: no name is written like that")
     elements = []
     while (tag := reader.take(1)[0]) != 0:
         elements.append(_read_element(reader, tag))
     reader.end()
-    return {"contract": names[0].decode(), "variable": names[1].decode(), "elements": elements}
+    return {"contract": contract.decode(), "variable": variable.decode(), "elements": elements}
 
 
 def element_text(element: bool | int | bytes | str) -> str:
-    """A part of a key, for people."""
+    """A part of a key as paths and commands have it, where its type is known."""
     if isinstance(element, bool):
         return "true" if element else "false"
     return element.hex() if isinstance(element, bytes) else str(element)
+
+
+def element_label(element: bool | int | bytes | str) -> str:
+    """The same, so that no two look alike: a str in quotes, bytes behind 0x."""
+    if isinstance(element, str):
+        return json.dumps(element, ensure_ascii=False)
+    return ("0x" if isinstance(element, bytes) else "") + element_text(element)
 
 
 def _read_element(reader: _Reader, tag: int) -> bool | int | bytes | str:

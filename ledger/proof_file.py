@@ -23,7 +23,7 @@ from ledger.proof_encoding import (
     Parts,
     Shape,
     decode,
-    element_text,
+    element_label,
     read_key,
 )
 
@@ -138,7 +138,7 @@ def _summary(proof: Parts) -> Parts:
         summary["event"] = "".join(f"{event['contract']}.{event['name']}" for event in events)
     if state:
         summary |= _only(state, "contract", "variable")
-        summary["key"] = [element_text(element) for element in state["elements"]]
+        summary["key"] = [element_label(element) for element in state["elements"]]
         summary["present"] = state["value"] is not None
     summary |= {"height": header["height"], "block": header["hash"].hex(), "time": _utc(header["time_ms"])}
     summary["chain"] = header["chain_id"].hex()

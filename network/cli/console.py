@@ -33,10 +33,15 @@ def say(line: str = "") -> None:
 
 def say_fields(fields: Iterable[tuple[str, object]], indent: str = "") -> None:
     """Names and values in two columns."""
-    rows = [(name, str(value)) for name, value in fields]
+    rows = [(name, printable(str(value))) for name, value in fields]
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         say(f"{indent}{name:<{width}}  {value}")
+
+
+def printable(text: str) -> str:
+    """The text with what would move the cursor, colour or turn around the line written as an escape."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def say_json(value: Any) -> None:

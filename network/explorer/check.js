@@ -3,7 +3,7 @@
 import { badge, card, el, facts, heading, put } from "./dom.js";
 import * as show from "./format.js";
 import { decoded, eventShown, judge, mark, proofCard, receiptShown, transactionShown, trustInThisNode } from "./proven.js";
-import { elementText, toHex, trustGenesis, trustHeader } from "./verify.mjs";
+import { elementLabel, toHex, trustGenesis, trustHeader } from "./verify.mjs";
 
 const SAYS = {
   header: "This header was sealed",
@@ -76,7 +76,7 @@ function says({ kind, state }) {
   return SAYS[kind];
 }
 
-const place = ({ contract, variable, elements }) => `${contract}.${variable}${elements.length ? `[${elements.map(elementText).join(", ")}]` : ""}`;
+const place = ({ contract, variable, elements }) => `${contract}.${variable}${elements.length ? `[${elements.map(elementLabel).join(", ")}]` : ""}`;
 
 function rows(found) {
   const { header, transaction, receipt, event, state } = found;

@@ -285,7 +285,7 @@ export function summary({ kind, header, seal, transaction, receipt, event, state
   if (state) {
     told.contract = state.contract;
     told.variable = state.variable;
-    told.key = state.elements.map(elementText);
+    told.key = state.elements.map(elementLabel);
     told.present = state.value !== null;
   }
   told.height = header.height;
@@ -296,8 +296,11 @@ export function summary({ kind, header, seal, transaction, receipt, event, state
   return told;
 }
 
-/** A part of a key, for people. */
-export const elementText = (element) => (element instanceof Uint8Array ? toHex(element) : String(element));
+/** A part of a key, for people: no two look alike. */
+export const elementLabel = (element) => {
+  if (element instanceof Uint8Array) return `0x${toHex(element)}`;
+  return typeof element === "string" ? JSON.stringify(element) : String(element);
+};
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -480,16 +483,20 @@ function encode(value) {
 
 // ── a key of the state: contract, variable, and the parts of a Map's key ──
 
+const CONTRACT_NAME = /^[a-z][a-z0-9_-]{0,62}$/;
+const VARIABLE_NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
+
 /** A key in any other writing than its one would pass for absent where the real one is present. */
 function readKey(key) {
   const reader = new Reader("key", key);
   if (key.length > KEY_BYTES_MAX) reader.refuse(`it has ${key.length} bytes, at most ${KEY_BYTES_MAX} are allowed`);
-  const names = [reader.take(reader.take(1)[0]), reader.take(reader.take(1)[0])];
-  if (!names.every((name) => name.length && name.every((byte) => byte < 128))) reader.refuse("a name is empty or not ASCII");
+  const [contract, variable] = [reader.take(reader.take(1)[0]), reader.take(reader.take(1)[0])].map((name) => String.fromCharCode(...name));
+  if (!CONTRACT_NAME.test(contract)) reader.refuse("it is of no contract: no name is written like that");
+  if (!VARIABLE_NAME.test(variable)) reader.refuse("it is of no state variable: no name is written like that");
   const elements = [];
   for (let tag = reader.take(1)[0]; tag !== 0; tag = reader.take(1)[0]) elements.push(readElement(reader, tag));
   reader.end();
-  return { contract: reader.text(names[0]), variable: reader.text(names[1]), elements };
+  return { contract, variable, elements };
 }
 
 function readElement(reader, tag) {
@@ -596,6 +603,9 @@ function fromHex(text) {
 
 // ── the command: node verify.mjs FILE GENESIS ───────────────────────────
 
+/** No byte of a file moves the cursor of whoever reads about it. */
+const plain = (value) => (typeof value === "string" && /^[ -~]*$/.test(value) ? value : JSON.stringify(value).replace(/[^ -~]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`));
+
 async function main(file, ...rest) {
   const { readFileSync } = await import("node:fs");
   if (!file || rest.length !== (rest[0] === "--header" ? 2 : 1)) {
@@ -607,7 +617,7 @@ async function main(file, ...rest) {
     const found = await verify(new Uint8Array(readFileSync(file)), trust);
     const told = JSON.parse(readFileSync(file, "utf8")).summary;
     console.log(`valid: a proof of kind ${found.kind}, sealed by ${found.signers.length} of ${found.memberCount} validators (${found.signers.join(", ")})`);
-    for (const [name, value] of Object.entries(told)) console.log(`  ${name.padEnd(18)} ${typeof value === "string" ? value : JSON.stringify(value)}`);
+    for (const [name, value] of Object.entries(told)) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
     return 0;
   } catch (error) {
     if (error instanceof Invalid) console.log(`invalid, because ${error.message}`);

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from contracts.keys import BadKey, split_key, state_key
 from ledger import proofs, verifier
 from ledger.errors import InvalidProof
-from ledger.proof_encoding import read_key
+from ledger.proof_encoding import CONTRACT_NAME, VARIABLE_NAME, element_label, read_key
 from ledger.proof_file import write_proof
 from ledger.proofs import Closing, Way, verify_proof
 from ledger.types import Block, BlockRecord, ValidatorSet
@@ -223,7 +223,8 @@ def test_a_key_is_read_as_it_was_written_and_in_no_other_writing(elements):
     for variant in variants:
         try:
             expected = split_key(variant)
-            written = state_key(*expected) == variant
+            names = CONTRACT_NAME.fullmatch(expected[0].encode()) and VARIABLE_NAME.fullmatch(expected[1].encode())
+            written = bool(names) and state_key(*expected) == variant
         except (ValueError, BadKey):
             written = False
         try:
@@ -233,6 +234,33 @@ def test_a_key_is_read_as_it_was_written_and_in_no_other_writing(elements):
         else:
             assert written, variant
             assert (found["contract"], found["variable"], tuple(found["elements"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("contract", "variable"),
+    [
+        ("token had this value\n  value 1000000\n\x1b[8m", "balances"),
+        ("Token", "balances"),
+        ("token ", "balances"),
+        ("token\n", "balances"),
+        ("t" * 64, "balances"),
+        ("token", "_balances"),
+        ("token", "bal ances"),
+        ("token", "balances\n"),
+        ("token", "9"),
+    ],
+)
+def test_what_nothing_can_be_named_is_not_proven_absent(contract, variable):
+    """Whoever holds the tree could prove it: true, and made to be misread."""
+    with pytest.raises(InvalidProof, match="no name is written like that"):
+        read_key(state_key(contract, variable, ()))
+
+
+def test_no_two_parts_of_a_key_look_alike_to_people():
+    alike = [b"\xe2", "e2", "0xe2", 5, "5", True, "true", 1, '"5"', "a\n", "a\\n"]
+    labels = [element_label(each) for each in alike]
+    assert labels == ["0xe2", '"e2"', '"0xe2"', "5", '"5"', "true", '"true"', "1", '"\\"5\\""', '"a\\n"', '"a\\\\n"']
+    assert len(set(labels)) == len(alike)
 
 
 # ── the trees ─────────────────────────────────────────────────────────────────────────────────────
