@@ -12,7 +12,8 @@ What is promised:
   (`ledger.marker`). Call it before a journal is rewritten;
 - what is gone all the same is noticed when the store is opened, or when it is read: `lost_heights` are those that
   were stored once and are not there, or do not hold. The store is then usable up to `height`; the missing ones
-  are put again, from the journal (above `synced_height`) or from peers.
+  are put again, from the journal (above `synced_height`) or from peers;
+- damage that a read meets is noted beside the store, so that the next start makes it anew (`ledger.salvage`).
 
 A store that was begun from a snapshot has a gap: genesis, and then the blocks from `first_height` on. What lies in the
 gap was never here, and is None like what lies above the tip.
@@ -38,7 +39,7 @@ import plyvel
 from ledger import hashing
 from ledger.database import open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, DiskFull, StorageError
-from ledger.files import NO_ROOM
+from ledger.files import NO_ROOM, replace
 from ledger.marker import NOTHING, Mark, Marker
 from ledger.types import Batch, Block, BlockRecord, Hash, Header, Seal, body_bytes
 
@@ -91,6 +92,8 @@ class BlockStore:
         self.lost_heights = range(0)
         self._tip: Header | None = None
         self._tip_hash = b""
+        self.damage = ""  # the first damage that a read met, also in `path.damage`: then `ledger.salvage` is due
+        self._whole = False  # opened, and what was lost at the end is known
         self._fault = ""
         self._marking = threading.Lock()
         try:
@@ -105,6 +108,7 @@ class BlockStore:
                 self.first_height = _HEIGHT.unpack(self._get(_FIRST_KEY) or _HEIGHT.pack(1))[0]
                 self._marker = Marker(marker_path(self.path))
                 self._find_tip(self._marker.mark or NOTHING)
+            self._whole = True
         except BaseException:
             self._database.close()
             raise
@@ -251,7 +255,7 @@ class BlockStore:
         entries: list[tuple[int, int, bytes]] = []
         if top_height < 0:
             return entries
-        with speaking_of(self.path):
+        with self._reading():
             start = prefix + _HEIGHT.pack(_INVERTED_MAX - top_height)
             for key, packed in self._database.iterator(
                 start=start, stop=prefix + b"\xff" * 9, verify_checksums=True, fill_cache=False
@@ -265,6 +269,22 @@ class BlockStore:
         return entries
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with speaking_of(self.path):
+                yield
+        except DataLost as error:
+            raise self._noted(error) from None
+
+    def _noted(self, error: StorageError) -> StorageError:
+        """The error; where the disk gave something else than was put, it is noted for the next start."""
+        if isinstance(error, DataLost) and self._whole and not self.damage:
+            self.damage = str(error)
+            with contextlib.suppress(OSError):  # the error itself says it, too
+                replace(damage_path(self.path), self.damage.encode())
+        return error
 
     def _check_format(self) -> None:
         found = self._get(_FORMAT_KEY)
@@ -323,7 +343,7 @@ class BlockStore:
         return default
 
     def _keys(self, kind: bytes, *, start: bytes = b"", reverse: bool = False) -> Iterator[bytes]:
-        with speaking_of(self.path):
+        with self._reading():
             yield from self._database.iterator(
                 start=start or kind,
                 stop=bytes([kind[0] + 1]),
@@ -337,27 +357,27 @@ class BlockStore:
         try:  # not `speaking_of`: every transaction is looked up here, and a context manager costs more than the look
             found: bytes | None = self._database.get(key, verify_checksums=True)
         except (plyvel.Error, OSError) as error:
-            raise translated(error, self.path) from None
+            raise self._noted(translated(error, self.path)) from None
         return found
 
     def _read_header(self, height: int) -> Header:
         stored = self._get(b"h" + _HEIGHT.pack(height))
         if stored is None:
-            raise DataLost(f"block {height} is missing from {self.path}, whose highest is {self.height}")
+            raise self._noted(DataLost(f"block {height} is missing from {self.path}, whose highest is {self.height}"))
         header_hash, header_bytes = stored[:_HASH_BYTES], stored[_HASH_BYTES:]
         if hashing.header_hash(header_bytes) != header_hash:
-            raise DataLost(f"the header of block {height} in {self.path} is damaged")
+            raise self._noted(DataLost(f"the header of block {height} in {self.path} is damaged"))
         header = _header_decoder.decode(header_bytes)
         if header.height != height:
-            raise DataLost(f"at height {height} in {self.path} lies the header of block {header.height}")
+            raise self._noted(DataLost(f"at height {height} in {self.path} lies the header of block {header.height}"))
         return header
 
     def _read_record(self, header: Header) -> BlockRecord:
         stored = self._get(b"b" + _HEIGHT.pack(header.height))
         if stored is None:
-            raise DataLost(f"the transactions of block {header.height} are missing from {self.path}")
+            raise self._noted(DataLost(f"the transactions of block {header.height} are missing from {self.path}"))
         if _check(header.height, stored[_CHECK_BYTES:]) != stored[:_CHECK_BYTES]:
-            raise DataLost(f"the transactions of block {header.height} in {self.path} are damaged")
+            raise self._noted(DataLost(f"the transactions of block {header.height} in {self.path} are damaged"))
         rest = _rest_decoder.decode(stored[_CHECK_BYTES:])
         block = Block(header, rest.batch, rest.transactions)
         return BlockRecord(block, rest.bodies, rest.receipts, self._read_seal(header))
@@ -370,7 +390,7 @@ class BlockStore:
             seal = _seal_decoder.decode(stored)
             if (seal.height, seal.header_hash) == (header.height, header.hash):
                 return seal
-        raise DataLost(f"the seal of block {header.height} in {self.path} is damaged")
+        raise self._noted(DataLost(f"the seal of block {header.height} in {self.path} is damaged"))
 
     def _expect_place(self, header: Header, header_hash: bytes) -> None:
         if header.height == self._next_height():
@@ -457,6 +477,11 @@ class BlockStore:
 def marker_path(path: Path) -> Path:
     """The marker of the store at `path`: beside it, so that losing the directory is noticed too."""
     return path.with_name(path.name + ".mark")
+
+
+def damage_path(path: Path) -> Path:
+    """Where a store notes that it met damage: beside it."""
+    return path.with_name(path.name + ".damage")
 
 
 def _write_block(batch: Any, record: BlockRecord, header_bytes: bytes, header_hash: bytes) -> None:

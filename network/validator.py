@@ -184,13 +184,23 @@ class ValidatorNode:
         self._store = self._open_store()
         self._opened.callback(self._close_store)
         self._check_genesis()
-        self._journal, records = Journal.open(self._paths.journal)
+        self._journal, records = self._open_journal()
         self._opened.callback(self._journal.close)
         self._journal_bodies, self._journal_votes = split_journal(records)
         self._journal_batches = batches_in(self._journal_votes)
         lost = self._store.lost_heights
         if lost:
             log.error("the block store lost blocks %s: they are fetched from peers again", lost)
+
+    def _open_journal(self) -> tuple[Journal, list[bytes]]:
+        """The vote journal. What it promised no peer can give back, so a damaged one is the operator's to move away."""
+        try:
+            return Journal.open(self._paths.journal)
+        except DataLost as error:
+            raise DataLost(
+                f"{error}. Move it away, never restore a copy, and start again: this validator stays silent until the "
+                "others have told it what it signed"
+            ) from None
 
     def _open_store(self) -> BlockStore:
         """The block store; one that is damaged is kept aside, and filled again from what is whole and from peers."""

@@ -148,6 +148,14 @@ class PaperNode:
         self.journal.append(BODY_RECORD + raw for raw in raws)
         self.journal.append(REPLICA_RECORD + each.encode() for each in records)
 
+    def reopen(self) -> None:
+        """Go on after `close`, as a node that starts again."""
+        self.state = State.open(self.paths.state)
+        self.store = BlockStore(self.paths.blocks)
+        self.engine = Engine(self.state, self.genesis)
+        self.journal, _ = Journal.open(self.paths.journal)
+        self.engine.mark_sealed(self.store.sealed_height)
+
     def close(self) -> None:
         """Sync everything and let go of it, as a node that stops."""
         self.store.sync()
