@@ -1,11 +1,13 @@
 """States that stand still in the executor while it goes on: what a snapshot is read from, page by page.
 
 LevelDB keeps what is frozen beside what is new, so there are at most two: one at the set interval, taken in the same
-moment as its block is executed, and one for whoever asks. A newer one takes the place of an older of its kind, and
-who still reads that one is told so. A page is small, so that a block never waits long for one.
+moment as its block is executed, and one for whoever asks. A newer one takes the place of an older of its kind, but for
+one of the interval that is read: then the newer is passed over. A page is small, so that a block never waits long.
 """
 
 from __future__ import annotations
+
+import time
 
 from ledger.state import FrozenState, State
 from network.api import Frozen
@@ -13,6 +15,7 @@ from network.ipc import RemoteError
 
 PAGE_BYTES = 256 << 10
 GONE = "frozen_gone"
+READ_WITHIN_S = 60.0  # since the last page, before a reader counts as gone
 
 
 class FrozenStates:
@@ -22,19 +25,22 @@ class FrozenStates:
         self._state = state
         self._every = every
         self._held: dict[str, FrozenState] = {}
+        self._read_until = 0.0  # the state of the interval is being read
 
     def on_executed(self, height: int) -> None:
         """A block was executed: is it time?"""
-        if self._every and height % self._every == 0 and self._state.height == height:
+        due = self._every and height % self._every == 0 and self._state.height == height
+        if due and time.monotonic() >= self._read_until:
             self._hold("interval")
 
     def freeze(self, height: int) -> Frozen:
-        """The state of this height where the interval kept it, or the present one for 0."""
+        """The last state of the interval, of this height or above, or the present one for 0."""
         if height == 0:
             return _told("asked", self._hold("asked"))
         found = self._held.get("interval")
-        if found is None or found.height != height:
+        if found is None or found.height < height:
             raise RemoteError(GONE, f"the state of height {height} is not frozen here")
+        self._read_until = time.monotonic() + READ_WITHIN_S
         return _told("interval", found)
 
     def read(self, name: str, height: int, start: bytes) -> list[tuple[bytes, bytes]]:
@@ -42,6 +48,8 @@ class FrozenStates:
         found = self._held.get(name)
         if found is None or found.height != height:
             raise RemoteError(GONE, f"the state of height {height} is not frozen here any more")
+        if name == "interval":
+            self._read_until = time.monotonic() + READ_WITHIN_S
         return found.scan(start, PAGE_BYTES)
 
     def thaw(self, name: str, height: int) -> None:
@@ -49,6 +57,8 @@ class FrozenStates:
         found = self._held.get(name)
         if found is not None and found.height == height:
             self._held.pop(name).close()
+            if name == "interval":
+                self._read_until = 0.0
 
     def close(self) -> None:
         """Let go of all, before the state is closed."""

@@ -33,17 +33,19 @@ def make(config: NodeConfig, height: int) -> None:
     directory = NodePaths(config.data_directory).snapshots
     directory.mkdir(exist_ok=True)
     clear_rubbish(directory)
-    path = snapshot_path(directory, height)
-    if path.exists():  # a node that lost its state executes heights again
+    if snapshot_path(directory, height).exists():  # a node that lost its state executes heights again
         return
     delete_old(directory, config.snapshots.keep)
     genesis = load_genesis(config.genesis_path)
-    working = from_running(config.data_directory, genesis, path, height=height, with_blocks=False)
-    manifest = asyncio.run(working)
+    manifest = asyncio.run(
+        from_running(
+            config.data_directory, genesis, lambda at: snapshot_path(directory, at), height=height, with_blocks=False
+        )
+    )
     delete_old(directory, config.snapshots.keep)
     entries = sum(chunk.entries for chunk in manifest.contents.chunks)
-    took, size = time.monotonic() - began, path.stat().st_size
-    log.info("snapshot of height %d: %d entries, %d bytes, in %.1f s", height, entries, size, took)
+    took, size = time.monotonic() - began, snapshot_path(directory, manifest.height).stat().st_size
+    log.info("snapshot of height %d: %d entries, %d bytes, in %.1f s", manifest.height, entries, size, took)
 
 
 def _end_with_parent() -> None:

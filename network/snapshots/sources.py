@@ -89,9 +89,17 @@ def _stored(store: BlockStore, first: int, last: int) -> Iterator[BlockRecord]:
 
 
 async def from_running(
-    data: Path, genesis: Genesis, path: Path, show: Show = lambda _: None, *, height: int = 0, with_blocks: bool = True
+    data: Path,
+    genesis: Genesis,
+    path: Path | Callable[[int], Path],
+    show: Show = lambda _: None,
+    *,
+    height: int = 0,
+    with_blocks: bool = True,
 ) -> Manifest:
-    """A snapshot of a running node: of a height that its executor froze, or (0) of the present one.
+    """A snapshot of a running node: of a height of the interval, that one or a later, or (0) of the present one.
+
+    `path` may depend on the height.
 
     Raises `NodeUnavailable`, `NotReady`, `StorageError`, `InvalidProof`.
     """
@@ -103,6 +111,7 @@ async def from_running(
             header, seal = await running.sealed(frozen, genesis)
             blocks = running.blocks(first_block(frozen.height, genesis), frozen.height) if with_blocks else ()
             entries = running.entries(frozen)
+            path = path if isinstance(path, Path) else path(frozen.height)
             return await asyncio.to_thread(make_snapshot, path, genesis, header, seal, entries, blocks, show)
         finally:
             await running.thaw(frozen)

@@ -481,7 +481,7 @@ def test_the_executor_keeps_the_state_of_the_interval_still(tmp_path):
     for height in range(4):
         state.commit(height, {b"height": b"%d" % height})
         frozen.on_executed(height)
-    assert frozen.freeze(2) == Frozen("interval", 2, state.root_at(2))
+    assert frozen.freeze(1) == frozen.freeze(2) == Frozen("interval", 2, state.root_at(2))
     assert frozen.read("interval", 2, b"") == [(b"height", b"2")]
     assert frozen.read("interval", 2, b"height\x00") == []
     with pytest.raises(RemoteError, match="height 3 is not frozen here"):
@@ -489,8 +489,18 @@ def test_the_executor_keeps_the_state_of_the_interval_still(tmp_path):
     assert frozen.freeze(0) == Frozen("asked", 3, state.root)
     state.commit(4, {b"height": None})
     frozen.on_executed(4)
+    assert frozen.read("interval", 2, b"") == [(b"height", b"2")]  # who reads it is not disturbed,
+    frozen.thaw("interval", 2)
+    state.commit(5, {})
+    state.commit(6, {})
+    frozen.on_executed(6)
+    assert frozen.freeze(6).height == 6  # and the next one is kept when that is done
+    frozen._read_until = 0.0  # as if the reader had died a minute ago
+    state.commit(7, {})
+    state.commit(8, {})
+    frozen.on_executed(8)
     with pytest.raises(RemoteError, match="is not frozen here any more"):
-        frozen.read("interval", 2, b"")
+        frozen.read("interval", 6, b"")
     assert frozen.read("asked", 3, b"") == [(b"height", b"3")]
     frozen.thaw("asked", 3)
     with pytest.raises(RemoteError, match="is not frozen here any more"):
