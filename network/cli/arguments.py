@@ -27,7 +27,7 @@ def read_arguments(method: str, parameters: Sequence[tuple[str, str]], words: Se
 
 def _read(word: str, kind: str, place: str) -> Any:
     """One word as its declared type: text as it is, numbers in decimal, bytes in hex, everything else as JSON."""
-    options = [option.strip() for option in kind.split("|")]
+    options = _options(kind)
     if "None" in options and word in ("None", "null"):
         return None
     if "str" in options or "Address" in options:
@@ -37,6 +37,18 @@ def _read(word: str, kind: str, place: str) -> Any:
         if option in readers:
             return readers[option](word, place)
     return _json(word, place, kind)
+
+
+def _options(kind: str) -> list[str]:
+    """The options of a union; a | inside brackets, or inside the fields of a record, belongs to one of them."""
+    options, depth = [""], 0
+    for character in kind:
+        depth += (character in "[{") - (character in "]}")
+        if character == "|" and not depth:
+            options.append("")
+        else:
+            options[-1] += character
+    return [option.strip() for option in options]
 
 
 def _integer(word: str, place: str) -> int:

@@ -252,6 +252,12 @@ def test_testnet_refuses_accounts_that_cannot_be(
         ("int | None", "7", 7),
         ("list[int]", "[1, 2]", [1, 2]),
         ("dict[str, bytes]", '{"a": {"$bytes": "00"}}', {"a": b"\0"}),
+        ("dict[str, int | str | None]", '{"a": 1}', {"a": 1}),
+        (
+            "Money{token: Address, memo: int | str | None} | None",
+            '{"token": "gold", "memo": "x"}',
+            {"token": "gold", "memo": "x"},
+        ),
     ],
 )
 def test_words_are_read_as_the_types_that_the_method_declares(kind: str, word: str, value: Any) -> None:
