@@ -34,6 +34,8 @@ KEY_CHECK: Final = 350_000  # whether a new account's key is a point of prime or
 
 VIEW_GAS_MAX: Final = 50_000_000  # of one view call, which nobody pays for
 
+VIEW_LOOKS_MAX: Final = 1_000_000  # changed rows that a view below the newest height may look at: about a second
+
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 CALL_DEPTH_MAX: Final = 8  # frames on top of each other; the call of the transaction is the first

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from contracts import costs
 from contracts.block import SENDING_ROLES, BlockOutcome, BlockRun, ExecutedId
 from contracts.catalogue import Catalogue
 from contracts.invocation import Setting
@@ -228,11 +229,16 @@ class Engine:
     def view(
         self, contract: str, method: str, args: bytes, sender: bytes = b"", height: int | None = None
     ) -> ViewOutcome:
-        """Run a view at a sealed height (None: the last) on behalf of any key. `args` encodes the argument list."""
+        """Run a view at a sealed height (None: the last) on behalf of any key. `args` encodes the argument list.
+
+        Its gas is what it would be at the newest height, and far below that a read takes the node longer: raises
+        `TooMuchLookedAt` where that is too long. A block that is executed again knows no such limit.
+        """
         at = self._readable(height)
         stamp = self._state.side_get(_TIME + _number(at))
         setting = Setting(at, 0 if stamp is None else int.from_bytes(stamp, "big"), "", self._chain_id)
-        return run_view(self._catalogue, self._reader(at), setting, sender.hex(), contract, method, args)
+        with self._state.looking_at_most(costs.VIEW_LOOKS_MAX):
+            return run_view(self._catalogue, self._reader(at), setting, sender.hex(), contract, method, args)
 
     def contracts(self) -> list[ContractInfo]:
         """All contracts at the last sealed height, without source."""

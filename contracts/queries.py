@@ -17,6 +17,7 @@ from contracts.leftovers import LEFTOVERS
 from contracts.receipts import decode_arguments, fit_message
 from contracts.storage import Reader
 from ledger import codec
+from ledger.errors import TooMuchLookedAt
 
 _PAGE = 256
 
@@ -75,7 +76,7 @@ class StateValue:
 def run_view(
     catalogue: Catalogue, reader: Reader, setting: Setting, sender: str, contract: str, method: str, args: bytes
 ) -> ViewOutcome:
-    """Run a view within its own gas limit. Raises `NodeFault` when the host fails."""
+    """Run a view within its own gas limit. Raises `NodeFault` when the host fails, and lets `TooMuchLookedAt` pass."""
     LEFTOVERS.collect()
     meter = Meter(costs.VIEW_GAS_MAX)
     invocation = Invocation(catalogue=catalogue, reader=reader, below=(), setting=setting, meter=meter, read_only=True)
@@ -84,7 +85,7 @@ def run_view(
         failure = None
     except Failure as raised:
         failure = raised
-    except NodeFault:
+    except (NodeFault, TooMuchLookedAt):
         raise
     except Exception as error:
         raise NodeFault(f"the host failed in a view of {contract!r}: {type(error).__name__}") from error

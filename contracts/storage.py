@@ -7,6 +7,7 @@ what they mean is in `contracts.keys` and in the language.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 CACHE_BYTES_MAX: Final = 16 << 20  # of each of the two generations
@@ -43,6 +44,10 @@ class StateStore(Protocol):
         self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
     ) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries from the highest key below `end` down to `start`."""
+        ...
+
+    def looking_at_most(self, rows: int) -> AbstractContextManager[None]:
+        """Within it, reads below the newest height look at so many changed rows at most: then `TooMuchLookedAt`."""
         ...
 
     def commit(self, height: int, writes: Writes, side: Writes) -> bytes:

@@ -46,6 +46,10 @@ class HeightNotKept(LedgerError):
     """The state at this height has been pruned, or has not been reached yet."""
 
 
+class TooMuchLookedAt(LedgerError):
+    """Reading at a height below the newest took more looks at what has changed since than were allowed."""
+
+
 class InvalidProof(LedgerError):
     """A proof does not hold. The message completes the sentence "invalid, because ..."."""
 

@@ -8,6 +8,7 @@ or a value means. One process, and in it one thread at a time, owns a state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ledger import state_tree
@@ -83,6 +84,10 @@ class State:
         """At most `limit` (key, value) from the highest key below `end` down to `start`."""
         rows = self._versions.scan_back(_VALUE + start, _VALUE + end, limit, height)
         return [(row[1:], value) for row, value in rows]
+
+    def looking_at_most(self, rows: int) -> AbstractContextManager[None]:
+        """Within it, reads below the newest height look at so many changed rows at most: then `TooMuchLookedAt`."""
+        return self._versions.looking_at_most(rows)
 
     def prove(self, key: bytes, height: int | None = None) -> bytes:
         """The encoded proof of a key's value, or of its absence, against `root_at(height)`. Raises `HeightNotKept`."""

@@ -22,7 +22,7 @@ from typing import Any
 import plyvel
 
 from ledger.database import open_database, speaking_of, sync_logs, translated
-from ledger.errors import DataLost, HeightNotKept, OtherFormat, StorageError
+from ledger.errors import DataLost, HeightNotKept, OtherFormat, StorageError, TooMuchLookedAt
 
 FORMAT_VERSION = 3
 COMMITS_BETWEEN_FLUSHES = 256
@@ -31,6 +31,8 @@ RECLAIM_BYTES = 16 << 20  # of pruned rows that still lie in tables, before the 
 BLOCK_BYTES = 1024
 CACHE_BYTES_MAX = 8 << 20  # of rows, in each of two generations
 ROW_OVERHEAD_BYTES = 200  # of a row in a dict, beside its key and value
+LOOKS_A_SEEK = 16  # what beginning to iterate costs, in rows looked at
+BYTES_A_LOOK = 256  # of a value that was replaced; longer ones count as several rows
 
 _META_KEY = b"m"
 _META = struct.Struct(">IqqQQ")  # format, newest height, oldest height kept, height flushed + 1, first height committed
@@ -50,6 +52,7 @@ class Versions:
         self._flushed = -1
         self._first = 0  # the lowest height that was committed here, and left its row
         self._fault = ""
+        self._looks_left: int | None = None
         self._reclaiming: threading.Thread | None = None
         self._cache = RecentRows()
         # Most of it is hashes, which no compression shortens, and is read row by row from all over the place.
@@ -66,6 +69,7 @@ class Versions:
         if height is None or height == self.height:
             return newest
         self._expect_kept(height)
+        self._look(self.height - height, height)
         for change in range(height + 1, self.height + 1):
             kept = self._read(b"o" + _HEIGHT.pack(change) + row)
             if kept is not None:
@@ -111,6 +115,18 @@ class Versions:
         while waiting and len(found) < limit:
             _append(found, waiting.pop(), then)
         return found
+
+    @contextlib.contextmanager
+    def looking_at_most(self, rows: int) -> Iterator[None]:
+        """Within it, reads below the newest height look at so many rows that changed since, or raise `TooMuchLookedAt`.
+
+        It bounds time and memory: such a read asks every height above it, and a scan holds what it found there.
+        """
+        self._looks_left = rows
+        try:
+            yield
+        finally:
+            self._looks_left = None
 
     def kept_above(self, height: int, name: bytes) -> Iterator[bytes]:
         """The records of this name that were kept with the heights above one, newest first."""
@@ -349,12 +365,24 @@ class Versions:
         self._expect_kept(height)
         for change in range(height + 1, self.height + 1):
             at = b"o" + _HEIGHT.pack(change)
+            self._look(LOOKS_A_SEEK, height)
             with speaking_of(self.path):
                 for key, kept in self._database.iterator(start=at + first, verify_checksums=True, fill_cache=False):
                     if not key.startswith(at + prefix) or (end is not None and key >= at + end):
                         break
+                    self._look(1 + len(kept) // BYTES_A_LOOK, height)
                     then.setdefault(key[len(at) :], kept[1:] if kept else None)
         return then
+
+    def _look(self, rows: int, height: int) -> None:
+        if self._looks_left is None:
+            return
+        self._looks_left -= rows
+        if self._looks_left < 0:
+            raise TooMuchLookedAt(
+                f"too much has changed between height {height} and {self.height} for all that is read there: "
+                "read less at a time, or at a newer height"
+            )
 
     def _expect_kept(self, height: int) -> None:
         if not self.oldest <= height <= self.height:

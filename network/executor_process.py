@@ -18,7 +18,7 @@ import msgspec
 
 from contracts.engine import Engine, HeightUnavailable
 from contracts.language.interface import Failure
-from ledger.errors import DataLost, GenesisError, LedgerError, OtherFormat
+from ledger.errors import DataLost, GenesisError, LedgerError, OtherFormat, TooMuchLookedAt
 from ledger.genesis import load_genesis
 from ledger.state import State
 from network import sandbox
@@ -73,6 +73,8 @@ class ExecutorService:
             return _encode(self._answer(_decoder.decode(payload)))
         except HeightUnavailable as error:
             raise RemoteError("height_unavailable", str(error)) from None
+        except TooMuchLookedAt as error:
+            raise RemoteError("height_too_costly", str(error)) from None
         except Failure as failure:
             raise RemoteError(failure.code, failure.message) from None
 
