@@ -62,13 +62,16 @@ def _copy(path: Path, rebuilt: Path) -> int:
         return -1
     new = BlockStore(rebuilt)
     try:
-        for height in range(old.height + 1):
+        heights = (0, *range(old.first_height, old.height + 1)) if old.height >= 0 else ()
+        for height in heights:
             try:
                 record = old.record(height)
                 assert record is not None, "up to the highest"
                 check_record(record)
             except (DataLost, InvalidProof):
                 break
+            if new.height == 0 and height > 1:
+                new.skip_to(height)
             new.put(record)
         new.sync()
         return new.height

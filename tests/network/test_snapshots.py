@@ -18,9 +18,10 @@ from ledger import codec
 from ledger.crypto import verify
 from ledger.errors import DataLost, GenesisError, InvalidProof, StorageError
 from ledger.journal import Journal
+from ledger.salvage import salvage
 from ledger.snapshot_file import SnapshotFile
 from ledger.state import State
-from ledger.store import BlockStore, marker_path
+from ledger.store import BlockStore, damage_path, marker_path
 from ledger.types import Genesis
 from network.cli import main
 from network.driver import split_journal
@@ -135,6 +136,23 @@ def test_a_store_with_a_gap_knows_what_never_was_there(whole, tmp_path):
     assert store.header(5) is None
     with pytest.raises(StorageError, match="cannot keep the blocks up to 5"):
         store.truncate_after(5)
+    store.close()
+
+
+def test_a_store_with_a_gap_is_made_anew_with_its_gap(whole, tmp_path):
+    records = blocks_of(whole.directory)
+    store = BlockStore(tmp_path / "blocks")
+    store.put(records[0])
+    store.skip_to(10)
+    for record in records[10:]:
+        store.put(record)
+    store.sync()
+    store.close()
+    damage_path(tmp_path / "blocks").write_text("as a read would note it")
+    assert salvage(tmp_path / "blocks").height == BLOCKS
+    store = BlockStore(tmp_path / "blocks")
+    assert (store.first_height, store.height) == (10, BLOCKS)
+    assert [store.record(height) for height in range(10, BLOCKS + 1)] == records[10:]
     store.close()
 
 
