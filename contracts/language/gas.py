@@ -62,6 +62,7 @@ ITEM_SCANNED: Final = 6  # an item looked at by `in`, `all`, `index` and their l
 ITEM_CHECKED: Final = 12  # an item whose type is looked at, as by `join` and `sum`, or a key given to a loop
 ITEM_COMPARED: Final = 60  # a pair of items compared
 ITEM_CODED: Final = 40  # a value encoded, decoded or checked against a type, for each value in it
+OPTION_TRIED: Final = 120  # each option of a union that a value is held against
 CONTAINER_CODED: Final = 80  # besides, for each list or dict in it
 CHARACTERS_MADE_PER_UNIT: Final = 64  # characters or bytes made for one unit of gas; of text that is not ASCII, half
 CHARACTERS_SCANNED_PER_UNIT: Final = 64  # characters or bytes compared for one unit of gas; not ASCII, half

@@ -193,8 +193,9 @@ class AnyOf(Type):
     text: str
 
     def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
-        """Each option is tried in the order written."""
+        """Each option is tried in the order written, and paid for."""
         for option in self.options:
+            meter.charge(gas.OPTION_TRIED)
             try:
                 return option.fit(meter, value, depth, outside)
             except Misfit:
