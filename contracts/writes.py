@@ -14,7 +14,7 @@ from contracts.storage import Reader
 
 
 class Span(NamedTuple):
-    """Where a scan looks: keys with a prefix, not below `start` and below `end`; from the highest down if `reverse`."""
+    """Where a scan looks: from `start` to below `end`, where all keys have the prefix; from the highest if `reverse`."""
 
     prefix: bytes
     start: bytes

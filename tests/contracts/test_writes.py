@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from contracts.memory import MemoryState
 from contracts.storage import CachedReader, HeightReader
-from contracts.writes import WriteSet, overlaid
+from contracts.writes import Span, WriteSet, overlaid
+
+ALL = Span(b"", b"", b"\xff" * 4, reverse=False)
 
 keys = st.binary(min_size=1, max_size=3)
 writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), max_size=8)
@@ -14,26 +16,35 @@ writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), max_size=8)
 def layer_of(values, sort_first):
     layer = WriteSet()
     if sort_first:
-        list(layer.keys_from(b"", b""))
+        list(layer.keys_in(ALL))
     for key, value in values.items():
         layer.put(key, value)
     return layer
 
 
-@settings(max_examples=50, deadline=None)
-@given(writes, st.lists(st.tuples(writes, st.booleans()), max_size=3), st.binary(max_size=2), keys, st.integers(1, 4))
-def test_layers_over_a_state_read_like_one_dict(stored, layers, prefix, start, page):
+@settings(max_examples=100, deadline=None)
+@given(
+    writes,
+    st.lists(st.tuples(writes, st.booleans()), max_size=3),
+    st.binary(max_size=2),
+    st.tuples(keys, keys),
+    st.integers(1, 4),
+    st.booleans(),
+)
+def test_layers_over_a_state_read_like_one_dict(stored, layers, prefix, bounds, page, reverse):
     state = MemoryState()
     state.commit(0, stored, {})
     plain = dict(stored)
     for values, _ in layers:
         plain |= values
-    start = max(prefix, start)
+    start, end = max(prefix, bounds[0]), min(prefix + b"\xff" * 4, bounds[1])
     upper_first = [layer_of(values, sort_first) for values, sort_first in reversed(layers)]
-    found = [(key, value) for key, value, _ in overlaid(upper_first, HeightReader(state, 0), prefix, start, page)]
-    assert [key for key, _ in found] == sorted({key for key, _ in found})
+    span = Span(prefix, start, end, reverse)
+    found = [(key, value) for key, value, _ in overlaid(upper_first, HeightReader(state, 0), span, page)]
+    assert [key for key, _ in found] == sorted({key for key, _ in found}, reverse=reverse)
     alive = [(key, value) for key, value in found if value is not None]
-    assert alive == sorted((k, v) for k, v in plain.items() if v is not None and k.startswith(prefix) and k >= start)
+    inside = [(k, v) for k, v in plain.items() if v is not None and k.startswith(prefix) and start <= k < end]
+    assert alive == sorted(inside, reverse=reverse)
 
 
 @settings(max_examples=50, deadline=None)
@@ -41,11 +52,11 @@ def test_layers_over_a_state_read_like_one_dict(stored, layers, prefix, start, p
 def test_a_merged_layer_reads_like_both(first, second, third, scanned):
     layer = layer_of(first, False)
     if scanned:
-        list(layer.keys_from(b"", b""))
+        list(layer.keys_in(ALL))
     layer.merge(layer_of(second, False))
     layer.merge(layer_of(third, True))
     assert layer.values == first | second | third
-    assert list(layer.keys_from(b"", b"")) == sorted(layer.values)
+    assert list(layer.keys_in(ALL)) == sorted(layer.values)
 
 
 @settings(max_examples=50, deadline=None)
