@@ -89,6 +89,8 @@ def _build(
         here = Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", "this is not valid Python")
         return None, sorted(problems) or [here]
     unit = Unit(decoded.split("\n"), watch)
+    # Programs are kept by what their source lets expect: a short one may not hide a megabyte behind an operator.
+    unit.constants_room = min(limits.CONSTANTS_BYTES_MAX, source.memory_of(decoded))
     _compile(unit, tree)
     told = {(problem.line, problem.column) for problem in problems}
     further = [problem for problem in unit.problems if (problem.line, problem.column) not in told]
@@ -144,11 +146,18 @@ def _constant_value(unit: Unit, node: ast.expr) -> Value:
     code = expression(Body(unit, Function("constant", "function", node), in_class=False), node)
     if len(unit.problems) > before:
         return None
+    meter = Meter(_CONSTANT_GAS, unit.constants_room)
     try:
-        return code([Meter(_CONSTANT_GAS), None, None])
+        value: Value = code([meter, None, None])
     except Failure as failure:
-        unit.problem(node, "constant", f"the constant has no value: {failure.message}")
+        why = f"the constant has no value: {failure.message}"
+        if meter.room < 0:
+            most, left = limits.CONSTANTS_BYTES_MAX, unit.constants_room
+            why = f"the constants of a file make at most {most:,} bytes, a short one less: {left:,} were left"
+        unit.problem(node, "constant", why)
         return None
+    unit.constants_room = meter.room
+    return value
 
 
 def _makes_a_constant(node: ast.AST) -> bool:

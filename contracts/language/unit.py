@@ -181,6 +181,7 @@ class Unit:
     anchor: ast.AST | None = None
     imported: set[str] = field(default_factory=set)
     constants: dict[str, Any] = field(default_factory=dict)
+    constants_room: int = limits.CONSTANTS_BYTES_MAX  # bytes that constants to come may make
     events: dict[str, EventType] = field(default_factory=dict)
     interfaces: dict[str, InterfaceType] = field(default_factory=dict)
     records: dict[str, RecordOf] = field(default_factory=dict)

@@ -367,3 +367,27 @@ def test_programs_are_cached_by_code_hash():
     source = "from contracts import Contract\nclass A(Contract):\n    pass\n"
     assert compile_source(source) is compile_source(source)
     assert compile_source(source).code_hash != compile_source(source + "\n").code_hash
+
+
+EMPTY = (
+    "from contracts import Contract, call\n{}class C(Contract):\n    @call\n    def f(self) -> int:\n        return 1\n"
+)
+
+
+def test_all_constants_of_a_file_together_make_a_bounded_number_of_bytes():
+    tables = [f"T{number} = ({'1, ' * 1400})\n" for number in range(2)]
+    texts = [f'A{number} = "{number}" * 250_000\n' for number in range(5)]
+    allowed = "".join([*tables, *texts[:4], "B = A0\n"])
+    assert check(EMPTY.format(allowed)) == []
+    (problem,) = check(EMPTY.format(allowed + texts[4] + 'Z = "c" * 40\n'))
+    assert (problem.line, problem.code) == (9, "constant")
+    assert problem.message.endswith("make at most 1,048,576 bytes, a short one less: 48,576 were left")
+
+
+@pytest.mark.parametrize("second", ['B = "\U0001f600" * 9_000\n', "B = A + A\n", "B = (A + A, 1)\n"])
+def test_a_short_file_makes_no_more_than_its_length_lets_expect(second):
+    first = 'A = "x" * 10_000\n'
+    assert check(EMPTY.format(first)) == []
+    (problem,) = check(EMPTY.format(first + second))
+    assert (problem.line, problem.code) == (3, "constant")
+    assert "were left" in problem.message
