@@ -162,8 +162,9 @@ def _require(body: Body, node: ast.Call) -> Code:
     condition, message = args
 
     def require(env: Env) -> None:
-        if not condition(env):
-            fail(codes.FAILED, failure_text(message(env)))
+        holds, text = condition(env), message(env)  # as in Python, where arguments come before the call
+        if not holds:
+            fail(codes.FAILED, failure_text(text))
 
     return require
 

@@ -163,3 +163,9 @@ def test_expressions_nested_too_deep_are_refused(body, refused):
     assert refused("return " + "-" * 60 + "1") == ["too_deep"]
     assert refused("return " + "(" * 40 + "1" + ")" * 40) == ["too_deep"]
     assert set(refused("return " + " + ".join("1" * 99))) == {"too_deep"}
+
+
+def test_the_message_of_require_is_computed_either_way_as_in_python(body):
+    assert body("require(True, f'{1 // 0}')\nreturn 1").fail().code == "arithmetic"
+    assert body("require(False, f'{1 // 0}')\nreturn 1").fail().code == "arithmetic"
+    assert body("require(True, f'{1 // 1}')\nreturn 1").run() == 1
