@@ -14,7 +14,7 @@ from contracts.storage import Reader
 
 
 class Span(NamedTuple):
-    """Where a scan looks: from `start` to below `end`, where all keys have the prefix; from the highest if `reverse`."""
+    """Where a scan looks: from `start` to below `end`, where every key has the prefix; backwards if `reverse`."""
 
     prefix: bytes
     start: bytes
