@@ -44,6 +44,9 @@ BEGUN, STATE_MISSING = (
     "begun",
     "state",
 )  # why a snapshot comes before the validator, beside what a validator itself says
+JOIN_SETTLE_S = (
+    120.0  # after a join, for the blocks that came meanwhile to be fetched: another would bring more of them
+)
 JOIN_REST_S = 600.0  # after a join that brought nothing, before another is tried
 
 _EXECUTOR_ENVIRONMENT = ("PYTHONPATH", "TZ")  # where its modules lie, its log's times; it forgets even these soon
@@ -76,8 +79,9 @@ async def _run(config: NodeConfig) -> int:
         join = BEGUN if is_begun(config.data_directory) else ""
         again_at = 0.0
         while True:
-            if join and not await _join(Join(config, genesis, member, needed=join == STATE_MISSING), stop):
-                again_at = time.monotonic() + JOIN_REST_S
+            if join:
+                joined = await _join(Join(config, genesis, member, needed=join == STATE_MISSING), stop)
+                again_at = time.monotonic() + (JOIN_SETTLE_S if joined else JOIN_REST_S)
             if stop.reason:
                 return EXIT_OK
             executor = Child(_executor_spec(config, paths))

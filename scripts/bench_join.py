@@ -173,7 +173,7 @@ def _begin_journal(path: Path, height: int) -> None:
 def join(network: Testnet, genesis: Genesis, rate: float, *, by_snapshot: bool) -> dict[str, Any]:
     """Start the fourth under load, and wait until it is level."""
     early, late = network.nodes[:3], network.nodes[3]
-    _set(late, "join_behind", 16 if by_snapshot else 10_000_000)
+    _set(late, "join_behind", 256 if by_snapshot else 10_000_000)
     with _load([node.url for node in early], genesis, rate, _sealed_height(early[0])):
         before = _sealed_height(early[0])
         if by_snapshot:
