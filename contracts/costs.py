@@ -29,7 +29,7 @@ SCAN_DELETED: Final = 250  # one that was deleted in this block
 EVENT: Final = 1_000  # an event, besides its bytes
 EVENT_BYTE: Final = 1  # of its fields, which the receipt keeps
 CODE_BYTE: Final = 2  # of the source of each contract that a transaction calls, once: it may have to be compiled again
-COMPILE_BYTE: Final = 600  # of a source that is deployed: checked and compiled once by every member
+COMPILE_BYTE: Final = 700  # of a source that is deployed: checked and compiled once by every member
 KEY_CHECK: Final = 350_000  # whether a new account's key is a point of prime order: a millisecond and a half
 
 VIEW_GAS_MAX: Final = 50_000_000  # of one view call, which nobody pays for

@@ -121,6 +121,7 @@ def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> An
 
 def _split(meter: Meter, text: Any, separator: Any = None, limit: Any = -1) -> list[Any]:
     want(int, limit, "maxsplit")
+    meter.charge(gas.SEARCH)
     if separator is None:
         _ascii(text, "split") if type(text) is str else want(bytes, separator, "the separator")
         parts = len(text) // 2 + 1
@@ -539,6 +540,7 @@ def text_of(meter: Meter, value: Any) -> str:
         return decimals.text_of(meter, value)
     if value is not None and type(value) not in (str, int, bool):
         fail(codes.BAD_TYPE, f"a {type_name(value)} has no text; there is text of str, int, bool, Decimal and None")
+    meter.charge(gas.TEXT if type(value) is int else 0)
     return str(value)
 
 

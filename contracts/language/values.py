@@ -165,6 +165,7 @@ def multiply(meter: Meter, left: Any, right: Any) -> Any:
     kind = type(left)
     if type(right) is not int or kind not in (str, bytes, list, tuple):
         no_operator("*", left, right)
+    meter.charge(gas.TEXT)
     times = max(right, 0)
     if kind is str or kind is bytes:
         room_for_text(meter, len(left) * times, gas.text_weight(left) * times, kind)
@@ -397,10 +398,10 @@ def contains(meter: Meter, item: Any, container: Any) -> bool:
     if kind is list or kind is tuple:
         return position(meter, item, container) >= 0
     if kind is str and type(item) is str:
-        meter.charge(gas.search_cost(len(container), len(item)))
+        meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)))
         return item in container
     if kind is bytes and type(item) is bytes:
-        meter.charge(gas.search_cost(len(container), len(item)))
+        meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)))
         return item in container
     fail(codes.BAD_TYPE, f"no operator in for {type_name(item)} and {type_name(container)}")
 
@@ -477,6 +478,7 @@ def _order_cost(item: Any) -> int:
 def sort(meter: Meter, items: list[Any], reverse: Any) -> list[Any]:
     """`items` sorted where they are."""
     want(bool, reverse, "reverse")
+    meter.charge(gas.SEARCH)
     comparison = sortable(meter, items)
     meter.charge(gas.sort_cost(len(items), comparison))
     items.sort(reverse=reverse)

@@ -14,7 +14,7 @@ from ledger.state import State
 
 # SHA-256 of all of a kind, in order.
 ROOTS = "1881c24384a5ca010c9c32e7a3f1271c78869968f3e60d3eebf354bc6b8b61cb"
-RECEIPTS = "287e7bb50bd3718432bf23d7dcfee682f6a3bc2eecb50d8cb14a370ddf7a8fe9"
+RECEIPTS = "80023f1ea8b9808d5b80e06982171827fcef54994e5b6cf25d5225848792079b"
 PROOFS = "b008be9eace9546a2212e8f0dafed45584e53a76ed8f19574e7af5c2c25b816f"
 
 
