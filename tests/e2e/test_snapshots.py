@@ -77,6 +77,8 @@ def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, t
             assert register(client, next(numbers)).ok
         until(lambda: all(kept_snapshots(node.directory / "snapshots") for node in early), "snapshots at all three")
 
+        # Forty blocks are fetched sooner than it finds itself behind: so it died, as it were, when its join had begun.
+        (late.directory / "joining").mkdir()
         late.start()
         network.wait_ready([late])
         until(lambda: last_join(late.directory) is not None, "the fourth to join")
