@@ -1,8 +1,9 @@
 """The verifier: whether a proof file proves what it says, judged from the file and from what its reader trusts already.
 
-It is to be read from top to bottom, and uses SHA-256, Ed25519 (`ledger.crypto`), and `ledger.proof_file` to take the
-file apart; none of the code that runs a node. `network/explorer/verify.mjs` is the same in JavaScript. It needs no
-node, no network and no clock. It does not say that a later block exists, nor what a value means to its contract.
+It is to be read from top to bottom, and uses SHA-256, Ed25519 (`ledger.crypto`), the page that says what a quorum is
+(`ledger.quorum`), and `ledger.proof_file` to take the file apart; none of the code that runs a node. The same in
+JavaScript is `network/explorer/verify.mjs`. It needs no node, no network and no clock. It does not say that a later
+block exists, nor what a value means to its contract.
 
 The chain of trust: what the reader trusts (a genesis, or the hash of one header) names a set of validators; a quorum of
 these signed the hash of a header; where the set changed on the way, each epoch's closing header, sealed by the set that
@@ -20,6 +21,7 @@ from ledger.errors import InvalidProof
 from ledger.hashing import transaction_hash, transaction_id, validators_hash
 from ledger.proof_encoding import VALIDATOR_SET, Parts, decode, encode_number
 from ledger.proof_file import open_proof
+from ledger.quorum import quorum_power
 
 
 class Trust(NamedTuple):
@@ -140,7 +142,7 @@ def _check_power(seal: Parts, members: list[Parts]) -> None:
             raise InvalidProof(f"the seal names member {member} after {previous}, expected ascending distinct members")
         power, previous = power + members[member]["power"], member
     total = sum(member["power"] for member in members)
-    quorum = total - (total - 1) // 3
+    quorum = quorum_power(total)
     if power < quorum:
         raise InvalidProof(f"the seal has voting power {power} of {total}, at least {quorum} is a quorum")
 

@@ -62,6 +62,7 @@ def _played(seed: int, sizes: Sequence[int]) -> Played:
 
 def _work(pipe: Connection, sizes: Sequence[int]) -> None:
     """A worker's life: until its pipe closes, or says None."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked while it was being started
     gc.freeze()
     gc.set_threshold(*_COLLECT)
     try:
@@ -77,11 +78,13 @@ class _Worker:
     def __init__(self, sizes: Sequence[int]) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(theirs, tuple(sizes)), daemon=True)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited, from its first moment on
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # inherited from the first
         try:
             self.process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # an interrupt that came meanwhile comes now
+            signal.pthread_sigmask(
+                signal.SIG_SETMASK, before
+            )  # what came meanwhile comes now
         theirs.close()
         self.seed: int | None = None
 
