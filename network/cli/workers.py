@@ -82,9 +82,7 @@ class _Worker:
         try:
             self.process.start()
         finally:
-            signal.pthread_sigmask(
-                signal.SIG_SETMASK, before
-            )  # what came meanwhile comes now
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # what came meanwhile comes now
         theirs.close()
         self.seed: int | None = None
 
