@@ -22,7 +22,7 @@ SUBSCRIPT: Final = 30  # x[i], x[a:b], of values
 SLICE: Final = 60  # x[a:b], besides
 BUILD: Final = 40  # a list, dict or tuple display, besides its items
 BUILTIN: Final = 45  # a function of the language that takes one plain value
-METHOD_CALL: Final = 100  # a method of a value, any other function of the language
+METHOD_CALL: Final = 120  # a method of a value, any other function of the language
 FUNCTION_CALL: Final = 120  # a method of the contract, a function of the module
 ENTRY: Final = 200  # entering a contract
 ITERATION: Final = 30  # one turn of a loop or comprehension
@@ -45,7 +45,7 @@ SORTED_DECIMAL: Final = 20  # of two Decimals
 SORTED_ROW: Final = 20  # of two lists or tuples, besides what is in them
 
 # ── by size ───────────────────────────────────────────────────────────────────────────────────────
-TEXT: Final = 30  # a str or bytes made or compared by an operation, besides its characters
+TEXT: Final = 40  # a str or bytes made or compared by an operation, besides its characters
 POWER: Final = 30  # `**`, besides
 STEPS_PER_UNIT: Final = 16  # items or characters picked by a slice with a step, for one unit of gas
 SEARCH: Final = 80  # looking for an item in a list or tuple, a sort, a split, besides their items
@@ -57,7 +57,7 @@ TEXT_REPLACED: Final = 1  # each piece of a text that `replace` puts another in 
 TEXT_MADE: Final = 6  # besides, for each part that a text is split into, or character (not ASCII) made a list item
 PAIR_MADE: Final = 8  # besides, for each pair of `enumerate`, `zip`, `.items()` that is made into a list item
 ENTRY_MADE: Final = 60  # a dict entry
-ENTRY_COPIED: Final = 4  # an entry of a dict that is copied as a whole
+ENTRY_COPIED: Final = 3  # an entry of a dict that is copied as a whole
 ITEM_SCANNED: Final = 6  # an item looked at by `in`, `all`, `index` and their like
 ITEM_CHECKED: Final = 12  # an item whose type is looked at, as by `join` and `sum`, or a key given to a loop
 ITEM_COMPARED: Final = 60  # a pair of items compared
