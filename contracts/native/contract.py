@@ -13,6 +13,7 @@ and of the interpreter's own tables, reached through the call that is running.
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import typing
@@ -157,7 +158,7 @@ class Contract:
         binding = self.ctx.binding
         binding.here.emit(type(event).__name__, _fields_of(event))
         if binding.world is not None:
-            binding.world.events.append((binding, event))
+            binding.world.events.append((binding, copy.deepcopy(event)))  # what it holds may change later
 
     @pythonic
     def call(self, contract: str, method: str, args: list[Any]) -> Any:

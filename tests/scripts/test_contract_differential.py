@@ -88,3 +88,21 @@ def test_digests_are_held_against_those_of_another_python(tmp_path, capsys):
     path.write_text(path.read_text().replace('"gas": ', '"gas": 1'))
     assert contract_differential._campaign(0, 3, None, path) == 1
     assert "programs from 0 on" in capsys.readouterr().out
+
+
+def test_an_event_holds_what_was_emitted_whatever_becomes_of_the_list():
+    source = """from contracts import Contract, Event, call
+
+class Listed(Event):
+    items: list[int]
+
+class Lists(Contract):
+    @call
+    def run(self) -> None:
+        items = [1, 2]
+        self.emit(Listed(items=items))
+        items.reverse()
+"""
+    lists = contract_differential._class_of(source, "Lists")()
+    lists.run()
+    assert lists.ctx.events[0].items == [1, 2]
