@@ -46,8 +46,8 @@ HOST_ROWS = (
     HostRow("Map[the same] = int", "self.numbers[0] = turn"),
     HostRow("Map[old] += int", "self.numbers[turn] += 1", "self.numbers[turn] = 1"),
     HostRow("Map[new] = 1000 characters", "self.texts[str(turn)] = s", setup="s = 'a' * 1_000"),
-    HostRow("Map[new] = 60000 characters", "self.texts[str(turn)] = s", setup="s = 'a' * 60_000", turns=20),
-    HostRow("Map[the same] = 60000 characters", "self.texts['a'] = s", setup="s = 'a' * 60_000", turns=100),
+    HostRow("Map[new] = 60000 characters", "self.texts[str(turn)] = s", setup="s = 'a' * 60_000", turns=60),
+    HostRow("Map[the same] = 60000 characters", "self.texts['a'] = s", setup="s = 'a' * 60_000", turns=300),
     HostRow("Map[new] = 1000 items", "self.texts[str(turn)] = s", setup="s = [1] * 1_000", turns=50),
     HostRow(
         "Map[new] = 1000 entries", "self.texts[str(turn)] = s", setup="s = {str(i): i for i in range(1_000)}", turns=50
@@ -65,7 +65,7 @@ HOST_ROWS = (
         "Map[cold] of 60000",
         "x = self.texts[str(turn)]",
         f"self.texts[str(turn)] = '{_SPOIL}' * 60",
-        turns=30,
+        turns=100,
         cold=True,
     ),
     HostRow("Map[warm] of 60000", "x = self.texts['w']", "self.texts['w'] = 'a' * 60_000"),

@@ -3,8 +3,9 @@
     python -m scripts.gas_table [--quick] [--only TEXT] [--all]
 
 Each primitive is run alone, on an input that makes it do the work it is charged for, and the time of an empty loop is
-taken off. CPU time of one thread, the best of several turns. What counts is the ratio of the dearest primitive (most
-time for a unit) to the cheapest; above 20 the exit code is 1. `--all` prints every row and not just both ends.
+taken off. CPU time of one thread, the best of several turns, as on a core that nobody else slows down. What counts is
+the ratio of the dearest primitive (most time for a unit) to the cheapest; above 20 the exit code is 1. `--all` prints
+every row and not just both ends.
 """
 
 from __future__ import annotations
@@ -105,9 +106,30 @@ def slope(run: Timed, effort: Effort, turns_max: int, turns: int = 1) -> tuple[f
     enough = max(effort.seconds, 2 * run(0)[0])  # of which no turn is a small part
     while turns < turns_max and run(turns)[0] < enough:
         turns = min(2 * turns, turns_max)
-    none, some = [run(0) for _ in range(effort.turns)], [run(turns) for _ in range(effort.turns)]
+    none, some = [_paced(run, 0) for _ in range(effort.turns)], [_paced(run, turns) for _ in range(effort.turns)]
     seconds = min(some)[0] - min(none)[0]
     return max(seconds, 1e-12) / turns, (some[0][1] - none[0][1]) / turns
+
+
+def _paced(run: Timed, turns: int) -> tuple[float, int]:
+    """What `run` gives, in seconds of the machine at its fastest: a fixed piece of work is timed beside it."""
+    before = _reference()
+    seconds, gas = run(turns)
+    pace = min(before, _reference())
+    return seconds * _fastest[0] / pace, gas
+
+
+def _reference() -> float:
+    before = time.thread_time()
+    table = {}
+    for number in range(4_000):
+        table[number & 63] = [number, -number]
+    seconds = time.thread_time() - before
+    _fastest[0] = min(_fastest[0], seconds)
+    return seconds
+
+
+_fastest = [float("inf")]
 
 
 def language_figure(row: Row, effort: Effort, empty: tuple[float, float]) -> Figure:
@@ -181,6 +203,8 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every row")
     options = parser.parse_args()
     effort = QUICK if options.quick else CAREFUL
+    for _ in range(200):
+        _reference()
     figures = [*language_figures(effort, options.only), *host_figures(effort, options.only)]
     print(table(figures, len(figures) if options.all else SHOWN))
     found = ratio(figures)

@@ -14,7 +14,7 @@ from ledger.state import State
 
 # SHA-256 of all of a kind, in order.
 ROOTS = "1881c24384a5ca010c9c32e7a3f1271c78869968f3e60d3eebf354bc6b8b61cb"
-RECEIPTS = "854070228442b6b3465c8a83b3b12fff594089aac534da257fd569b9720cbde2"
+RECEIPTS = "4a3f431600b35b0199fc72c5ff725f8cf3fddd6d74cd820b368519cb72794d45"
 PROOFS = "b008be9eace9546a2212e8f0dafed45584e53a76ed8f19574e7af5c2c25b816f"
 
 

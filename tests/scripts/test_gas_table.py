@@ -62,9 +62,16 @@ def test_every_row_of_the_runtime_runs_and_costs_gas(tmp_path):
     store.close()
 
 
-def test_a_slope_is_what_one_turn_takes_besides_what_none_takes():
+def test_a_slope_is_what_one_turn_takes_besides_what_none_takes(monkeypatch):
+    monkeypatch.setattr(gas_table, "_paced", lambda run, turns: run(turns))
     assert slope(lambda n: (5.0 + 2.0 * n, 100 + 30 * n), Effort(1.0, 2), 1 << 40) == (2.0, 30.0)
     assert slope(lambda n: (5.0 + 2.0 * n, 100 + 30 * n), Effort(100.0, 2), 4) == (2.0, 30.0)
+
+
+def test_seconds_are_those_of_the_fastest_that_the_machine_was(monkeypatch):
+    monkeypatch.setattr(gas_table, "_fastest", [1.0])
+    monkeypatch.setattr(gas_table, "_reference", lambda: 4.0)
+    assert gas_table._paced(lambda n: (8.0 * n, n), 2) == (4.0, 2)
 
 
 def test_a_row_stands_without_the_loop_around_it():
