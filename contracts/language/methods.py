@@ -110,7 +110,7 @@ def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> An
     want(int, count, "count")
     found = text.count(old)
     _counted(meter, text, old)
-    meter.charge(found * gas.TEXT_REPLACED)
+    meter.charge(found // gas.TEXTS_REPLACED_PER_UNIT)
     if 0 <= count < found:
         found = count
     length = len(text) + found * (len(new) - len(old))
@@ -575,7 +575,7 @@ def _bytes(meter: Meter, value: Any = b"") -> bytes:
     if kind is int:
         if value < 0:
             fail(codes.BAD_VALUE, "a negative length")
-        room_for_text(meter, value, value, bytes)
+        room_for_text(meter, value, value, bytes, zeros=True)
         return bytes(value)
     if kind is not list and kind is not tuple:
         fail(codes.BAD_TYPE, f"bytes() takes a length or a list of integers, not {type_name(value)}")

@@ -60,13 +60,13 @@ def want(kind: type, value: Any, what: str) -> Any:
 # ── sizes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def room_for_text(meter: Meter, length: int, weight: int, kind: type) -> None:
-    """Charge for a str or bytes about to be made; refuse one above the limit."""
+def room_for_text(meter: Meter, length: int, weight: int, kind: type, zeros: bool = False) -> None:
+    """Charge for a str or bytes about to be made; refuse one above the limit. Zeros need no copying, and cost half."""
     limit = limits.STR_CHARACTERS_MAX if kind is str else limits.BYTES_LENGTH_MAX
     if length > limit:
         fail(codes.SIZE_LIMIT, f"a {kind.__name__} of {length}, at most {limit} are allowed")
     meter.charge(gas.TEXT)
-    gas.charge_made(meter, 2 * length if weight > length else length, weight)
+    gas.charge_made(meter, 2 * length if weight > length else length // 2 if zeros else length, weight)
 
 
 def room_for_items(meter: Meter, count: int) -> None:
