@@ -75,6 +75,7 @@ class Core:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.nodes = Nodes(urls, clock)
+        self.answered_by = ""  # whose answer was the last
         self.key = key
         self.genesis = genesis
         self.timeout_s = timeout_s
@@ -104,6 +105,7 @@ class Core:
             reply = yield Ask(url, path, params=params or {}, timeout_s=max(0.5, until - self._clock()))
             if isinstance(reply, Answer) and not may_retry(reply):
                 self.nodes.answered(url)
+                self.answered_by = url
                 return expect_success(reply)
             self.nodes.failed(url)
             attempts.append(f"{url}: {reason_of(reply)}")

@@ -63,13 +63,18 @@ def proven(core: Core, ask: Callable[[], Flow[Json]], judge: Callable[[Json, Hea
     light = core.need_light("prove a read")
     last: ProofInvalid | None = None
     for _ in range(len(core.nodes)):
+        answer = yield from ask()
+        told_by = core.answered_by
         try:
-            answer = yield from ask()
             at = height_of(answer, floor)
             params = {"format": "light", "min_height": str(at)}
             block = yield from core.exchange(f"/v1/blocks/{at}", params=params)
-            return judge(answer, light.accept(block.body, at))
+            value_by, told_by = told_by, core.answered_by
+            sealed = light.accept(block.body, at)
+            told_by = value_by
+            return judge(answer, sealed)
         except ProofInvalid as error:
+            core.nodes.failed(told_by)  # or it might be asked for the same again, and no other
             last = error
     assert last is not None
     raise last
