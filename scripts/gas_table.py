@@ -3,7 +3,7 @@
     python -m scripts.gas_table [--quick] [--only TEXT] [--all]
 
 Each primitive is run alone, on an input that makes it do the work it is charged for, and the time of an empty loop is
-taken off. CPU time of one thread, the best of several turns, as on a core that nobody else slows down. What counts is
+taken off. CPU time of one thread, the middle of several turns, as on a core that nobody else slows down. What counts is
 the ratio of the dearest primitive (most time for a unit) to the cheapest; above 20 the exit code is 1. `--all` prints
 every row and not just both ends.
 """
@@ -70,13 +70,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: seconds of one turn, and of how many the best counts."""
+    """How long to measure: seconds of one turn, and of how many the middle counts."""
 
     seconds: float
     turns: int
 
 
-CAREFUL, QUICK = Effort(0.02, 4), Effort(0.003, 3)
+CAREFUL, QUICK = Effort(0.02, 5), Effort(0.003, 3)
 
 
 # ── the language ──────────────────────────────────────────────────────────────────────────────────
@@ -107,8 +107,12 @@ def slope(run: Timed, effort: Effort, turns_max: int, turns: int = 1) -> tuple[f
     while turns < turns_max and run(turns)[0] < enough:
         turns = min(2 * turns, turns_max)
     none, some = [_paced(run, 0) for _ in range(effort.turns)], [_paced(run, turns) for _ in range(effort.turns)]
-    seconds = min(some)[0] - min(none)[0]
+    seconds = _middle(some) - _middle(none)
     return max(seconds, 1e-12) / turns, (some[0][1] - none[0][1]) / turns
+
+
+def _middle(runs: list[tuple[float, int]]) -> float:
+    return sorted(runs)[len(runs) // 2][0]
 
 
 def _paced(run: Timed, turns: int) -> tuple[float, int]:
