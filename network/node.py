@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -29,10 +29,12 @@ from network.lifeline import StopSignal, set_up_logging, settle_memory
 from network.lifeline import run as run_loop
 from network.links import LinkError
 from network.paths import NodePaths
-from network.snapshots.joining import Join, is_begun
-from network.snapshots.landing import finish_switch
+from network.snapshots.switching import finish_switch, is_join_begun
 from network.supervisor import Child, ChildSpec
 from network.validator import ValidatorNode
+
+if TYPE_CHECKING:
+    from network.snapshots.joining import Join
 
 log = logging.getLogger("quorate.node")
 
@@ -40,13 +42,8 @@ EXIT_OK = 0
 EXIT_UNUSABLE = 2  # something is wrong with what the node was given; starting it again changes nothing
 EXIT_FAILED = 1
 
-BEGUN, STATE_MISSING = (
-    "begun",
-    "state",
-)  # why a snapshot comes before the validator, beside what a validator itself says
-JOIN_SETTLE_S = (
-    120.0  # after a join, for the blocks that came meanwhile to be fetched: another would bring more of them
-)
+BEGUN, STATE_MISSING = "begun", "state"  # why a snapshot comes before the validator, beside what a validator says
+JOIN_SETTLE_S = 120.0  # after a join, for the blocks that came meanwhile to be fetched: another would bring more
 JOIN_REST_S = 600.0  # after a join that brought nothing, before another is tried
 
 _EXECUTOR_ENVIRONMENT = ("PYTHONPATH", "TZ")  # where its modules lie, its log's times; it forgets even these soon
@@ -76,10 +73,12 @@ async def _run(config: NodeConfig) -> int:
         if gateway is not None:
             opened.push_async_callback(gateway.stop)
             await gateway.start()
-        join = BEGUN if is_begun(config.data_directory) else ""
+        join = BEGUN if is_join_begun(config.data_directory) else ""
         again_at = 0.0
         while True:
             if join:
+                from network.snapshots.joining import Join  # rarely needed, and contracts come with it
+
                 joined = await _join(Join(config, genesis, member, needed=join == STATE_MISSING), stop)
                 again_at = time.monotonic() + (JOIN_SETTLE_S if joined else JOIN_REST_S)
             if stop.reason:

@@ -62,7 +62,7 @@ class Node:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start `quorate start` on this directory; the log gets what it prints."""
+        """Start the node of this directory; the log gets what it prints."""
         assert self.pid is None, f"{self.name} runs already"
         self.log_path.parent.mkdir(exist_ok=True)
         with self.log_path.open("ab") as log:
@@ -72,7 +72,7 @@ class Node:
 
     def command(self) -> list[str]:
         """What `start` runs."""
-        return [sys.executable, "-m", "network.cli", "start", str(self.directory), "--follow-parent"]
+        return [sys.executable, "-m", "network.node_process", str(self.directory), "--follow-parent"]
 
     def kill(self) -> None:
         """SIGKILL to every process of the node at once, as a power cut would. Returns when none is left."""

@@ -19,7 +19,7 @@ from scripts.load import LoadSpec, Pool, Transfers
 
 TICK_S = 0.02
 ANSWER_TIMEOUT_S = 4.0  # then another gateway is asked as well
-ASK_AGAIN_S = 0.2
+ASK_AGAIN_S, ASK_AGAIN_S_MAX = 0.2, 1.6  # doubled from try to try: a network that comes back has other things to do
 UNDER_WAY_MAX = 5_000  # transfers without an outcome; while there are so many, none falls due
 SHUN_S = 1.0  # a gateway that failed gets no new transfer for so long
 NEVER_RIGHT = frozenset(
@@ -167,7 +167,8 @@ class Load:
             self._shunned_until[gateway] = loop.time() + SHUN_S
         if transfer.timer is not None:
             transfer.timer.cancel()
-        transfer.timer = loop.call_later(ASK_AGAIN_S, self._send, transfer)
+        delay_s = min(ASK_AGAIN_S * 2 ** min(transfer.tries - 1, 10), ASK_AGAIN_S_MAX)
+        transfer.timer = loop.call_later(delay_s, self._send, transfer)
 
     def _on_answer(self, transfer: Transfer, gateway: int, status: int, body: bytes) -> None:
         """Also a late answer counts, to a transfer that another gateway acknowledged long ago."""

@@ -53,10 +53,10 @@ class ClockedNode(Node):
         return self.directory / "run" / "clock"
 
     def command(self) -> list[str]:
-        """`quorate start`, behind the shiftable clock."""
+        """The node, behind the shiftable clock."""
         command = [
             *(sys.executable, "-m", "scripts.chaos_node", str(self.clock)),
-            *("start", str(self.directory), "--follow-parent"),
+            *(str(self.directory), "--follow-parent"),
         ]
         return command if self.namespaces is None else self.namespaces.within(number_of(self.directory) - 1, command)
 

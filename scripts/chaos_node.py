@@ -1,4 +1,4 @@
-"""`quorate` on a wall clock that a test can shift while it runs: `python -m scripts.chaos_node CLOCK start DIRECTORY`.
+"""A node on a wall clock that a test can shift while it runs: `python -m scripts.chaos_node CLOCK DIRECTORY`.
 
 The program has no such switch, and needs none: here `time.time_ns` alone, by which proposals are stamped and judged,
 is replaced before anything is imported that reads it. CLOCK is a file of eight bytes, the shift in nanoseconds.
@@ -34,13 +34,13 @@ def _shift_clock(clock: Path) -> None:
     time.time_ns = shifted_ns
 
 
-def main() -> None:
-    """Take the first argument for the clock, and hand the rest to `quorate`."""
+def main() -> int:
+    """Take the first argument for the clock, and hand the rest to the node."""
     _shift_clock(Path(sys.argv.pop(1)))
-    from network.cli import main as quorate
+    from network.node_process import main as node
 
-    quorate()
+    return node()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

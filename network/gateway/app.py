@@ -1,7 +1,7 @@
-"""The gateway put together: the guard at the door, the hot route, the explorer, and FastAPI for all the rest.
+"""The gateway put together: the guard at the door, the hot route, the probes, the explorer, FastAPI for all the rest.
 
 Every request passes the guard (host name, counting, problems as answers, security headers), then goes to one of the
-three. It assembles and decides nothing else.
+four. It assembles and decides nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from network.api import ExecutorApi, ValidatorApi
-from network.gateway import metrics, submit
+from network.gateway import metrics, probes, submit
 from network.gateway.events import EventStreams
 from network.gateway.express import Express
 from network.gateway.faults import problem_of
@@ -52,7 +52,7 @@ class Gateway:
 
     @cached_property
     def api(self) -> FastAPI:
-        """All routes but the hot one, imported and made with the first request for any of them."""
+        """All the other routes, imported and made with the first request for any of them."""
         from network.gateway.rest import make_api
 
         return make_api(self.services, self.metrics_page)
@@ -110,6 +110,9 @@ class Gateway:
             if method != "POST":
                 raise Problem("method_not_allowed", f"{method} is not available at {submit.PATH}, POST is")
             await self._submit(scope, receive, send)
+            return
+        if path in probes.PATHS and method == "GET":
+            await probes.send_probe(self.services, path, send)
             return
         if self._pages is not None and method in ("GET", "HEAD"):
             page = self._pages.find(path)

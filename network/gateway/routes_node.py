@@ -10,13 +10,11 @@ from fastapi.responses import StreamingResponse
 
 from network import present
 from network.api import NodeUnavailable
-from network.gateway import metrics
+from network.gateway import metrics, probes
 from network.gateway.events import read_filter, start_after
 from network.gateway.parameters import MinHeight
 from network.gateway.problems import Problem
 from network.gateway.services import HEIGHT_HEADER, Services
-
-READY_LAG_BLOCKS = 16  # a node further behind the highest peer sends its clients elsewhere
 
 
 def node_routes(services: Services, metrics_page: Callable[[], str]) -> APIRouter:
@@ -59,20 +57,13 @@ def _add_evidence(router: APIRouter, services: Services) -> None:
 
 
 def _add_health(router: APIRouter, services: Services, metrics_page: Callable[[], str]) -> None:
-    @router.get("/healthz", tags=["node"], summary="Whether the gateway lives (says nothing about the validator)")
+    @router.get(probes.LIVES, tags=["node"], summary="Whether the gateway lives (says nothing about the validator)")
     async def healthz() -> Response:
-        return services.answer({"ok": True})
+        return services.answer(await probes.probe(services, probes.LIVES))
 
-    @router.get("/readyz", tags=["node"], summary="Whether this node can serve: 200, or 503 with the reason")
+    @router.get(probes.SERVES, tags=["node"], summary="Whether this node can serve: 200, or 503 with the reason")
     async def readyz() -> Response:
-        status = await services.validator.status()
-        await services.executor.status()
-        if status.halted:
-            raise Problem("node_unavailable", f"the validator has stopped: {status.halted}")
-        highest = max((peer.sealed_height for peer in status.peers if peer.connected), default=0)
-        if highest - status.sealed_height > READY_LAG_BLOCKS:
-            raise Problem("busy", f"catching up: sealed height {status.sealed_height}, a peer has {highest}")
-        return services.answer({"ready": True})
+        return services.answer(await probes.probe(services, probes.SERVES))
 
     @router.get("/metrics", tags=["node"], summary="Counters and gauges in Prometheus' text format")
     async def get_metrics() -> Response:

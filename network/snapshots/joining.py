@@ -22,7 +22,8 @@ from network.links import PeerMesh
 from network.paths import NodePaths
 from network.snapshots.fetched import Fetched
 from network.snapshots.fetcher import Fetcher
-from network.snapshots.landing import JOINING, Landing, first_needed
+from network.snapshots.landing import Landing, first_needed
+from network.snapshots.switching import JOINING
 from network.wire import CONSENSUS, PeerMessage, peer_frame, read_peer_frame
 
 log = logging.getLogger("quorate.snapshots")
@@ -169,11 +170,6 @@ class Join:
 
     def _send(self, member: int, message: PeerMessage) -> bool:
         return self._mesh.send_bulk(member, peer_frame(message)) is not False
-
-
-def is_begun(data: Path) -> bool:
-    """Whether a process died in the middle of a join."""
-    return (data / JOINING).is_dir()
 
 
 def last_join(data: Path) -> dict[str, object] | None:

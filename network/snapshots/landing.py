@@ -1,11 +1,8 @@
 """From a checked snapshot to a node's directory, in one step as far as any crash can tell.
 
 Everything is built beside the node's own files, under one name in its directory; nothing of the node is touched until
-all of it was checked. Then a file `ready` is written, and from that moment on the new parts *are* the node's, whatever
-happens: each is moved into its place, and a process that dies between two moves leaves the rest to the next start. What
-is not ready is rubbish: it is made again.
-
-    restoring/ or joining/      new/state, new/blocks, new/blocks.mark, ready (and what a join has fetched so far)
+all of it was checked. Then it is switched to (`network.snapshots.switching`). What is not ready is rubbish: it is made
+again.
 
 A node that has blocks keeps them: those that follow are appended to its store, which is safe at any moment, as each is
 sealed. A node that has none gets a store that begins with the first block brought. The vote journal is never touched.
@@ -21,8 +18,7 @@ from pathlib import Path
 from contracts.block import ExecutedId
 from contracts.engine import adopted_ids, adopted_side, genesis_root
 from ledger.blocks import check_follows, genesis_record
-from ledger.errors import InvalidProof, StorageError
-from ledger.files import replace, sync_directory
+from ledger.errors import InvalidProof
 from ledger.marker import Mark, Marker
 from ledger.snapshot import Contents
 from ledger.snapshot_tree import join, read_chunk
@@ -31,10 +27,8 @@ from ledger.store import BlockStore, marker_path
 from ledger.transactions import identify, read_transaction
 from ledger.types import BlockRecord, Genesis, Header
 from network.paths import NodePaths
+from network.snapshots.switching import switch
 
-READY = "ready"
-RESTORING, JOINING = "restoring", "joining"
-PARTS = ("state", "blocks", "blocks.mark")
 IDS_AT_ONCE = 10_000
 
 Show = Callable[[str], None]
@@ -73,8 +67,7 @@ class Landing:
 
     def switch(self) -> None:
         """Make the new parts the node's."""
-        replace(self.directory / READY, b"")
-        _move(self._paths.root, self.directory)
+        switch(self._paths.root, self.directory)
 
     # ── blocks ────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,43 +158,3 @@ def _has_blocks(paths: NodePaths) -> bool:
         return store.height > 0
     finally:
         store.close()
-
-
-# ── after a crash ─────────────────────────────────────────────────────────────────────────────────
-
-
-def finish_switch(data: Path) -> bool:
-    """Carry on where a process died that had begun to move new parts into their places; False where none had.
-
-    Raises `StorageError` for a restore that was begun and is not finished.
-    """
-    found = False
-    for name in (RESTORING, JOINING):
-        if (data / name / READY).exists():
-            _move(data, data / name)
-            found = True
-    if (data / RESTORING).exists():
-        raise StorageError(
-            f"a restore into {data} was begun and not finished: run `quorate restore` again, "
-            f"or delete {data / RESTORING} to start without it"
-        )
-    return found
-
-
-def _move(data: Path, directory: Path) -> None:
-    new, old = directory / "new", directory / "old"
-    old.mkdir(exist_ok=True)
-    for name in PARTS:
-        source, target = new / name, data / name
-        if not source.exists():
-            continue
-        if target.exists():
-            target.rename(old / name)
-            sync_directory(old)
-        source.rename(target)
-        sync_directory(data)
-    for each in directory.iterdir():  # the word that it is ready goes last
-        if each.name != READY:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-    (directory / READY).unlink()
-    directory.rmdir()

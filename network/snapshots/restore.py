@@ -21,7 +21,8 @@ from ledger.snapshot_tree import read_chunk
 from ledger.types import BlockRecord, Genesis
 from network.driver import REPLICA_RECORD
 from network.paths import NodePaths
-from network.snapshots.landing import RESTORING, Landing, finish_switch, first_block
+from network.snapshots.landing import Landing, first_block
+from network.snapshots.switching import RESTORING, finish_switch
 
 Show = Callable[[str], None]
 

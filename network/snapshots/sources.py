@@ -25,7 +25,8 @@ from network.api import FreezeState, Frozen, NodeUnavailable, ReadFrozen, ThawSt
 from network.ipc import RemoteError
 from network.paths import NodePaths
 from network.proxies import ExecutorProxy, ValidatorProxy
-from network.snapshots.landing import finish_switch, first_block
+from network.snapshots.landing import first_block
+from network.snapshots.switching import finish_switch
 
 SEAL_TIMEOUT_S = 60.0
 POLL_S = 0.1

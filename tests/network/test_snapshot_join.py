@@ -24,7 +24,8 @@ from network.snapshots.fetcher import ANSWER_S, GATHER_S, HELD_GATHER_S, Fetcher
 from network.snapshots.frozen import FrozenStates
 from network.snapshots.joining import JOINING
 from network.snapshots.keeper import clear_rubbish, delete_old, kept_snapshots, snapshot_path
-from network.snapshots.landing import Landing, finish_switch, first_needed
+from network.snapshots.landing import Landing, first_needed
+from network.snapshots.switching import finish_switch
 from network.wire import (
     Blocks,
     BlocksRequest,

@@ -26,9 +26,10 @@ from ledger.types import Genesis
 from network.cli import main
 from network.driver import split_journal
 from network.paths import NodePaths
-from network.snapshots.landing import READY, RESTORING, Landing, finish_switch, first_block
+from network.snapshots.landing import Landing, first_block
 from network.snapshots.restore import restore, verify_snapshot
 from network.snapshots.sources import NotReady, from_stopped
+from network.snapshots.switching import READY, RESTORING, finish_switch
 from scripts.paper_node import PaperNode
 
 BLOCKS = 24
@@ -288,7 +289,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("moment", range(12))
 def test_a_switch_that_dies_between_any_two_steps_is_finished_by_the_next_start(whole, tmp_path, monkeypatch, moment):
     """Each step is a rename, a flush or a removal: dying before the n-th of them leaves a start that does the rest."""
-    import network.snapshots.landing as module
+    import network.snapshots.switching as module
 
     data = tmp_path / "data"
     data.mkdir()

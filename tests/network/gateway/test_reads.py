@@ -372,6 +372,16 @@ async def test_health_and_readiness(gateway, node):
     assert (await gateway.get("/healthz")).status_code == 200
 
 
+async def test_the_probes_do_not_import_the_whole_api(gateway):
+    """They are asked first of all right after a power cut; FastAPI comes with the first question that needs it."""
+    for probe in ("/healthz", "/readyz"):
+        answer = await gateway.get(probe)
+        assert (answer.status_code, answer.headers["quorate-height"]) == (200, str(answer.json()["sealed_height"]))
+    assert "api" not in vars(gateway.app)
+    assert (await gateway.http.post("/readyz")).status_code == 405
+    assert "api" in vars(gateway.app)
+
+
 async def test_metrics_are_prometheus_text(gateway, node):
     await submitted(gateway, node, "aa")
     await gateway.post(b"\xc0")
