@@ -28,7 +28,7 @@ log = logging.getLogger("quorate.driver")
 
 EVENTS_A_TURN_MAX = 256
 TURN_S_MAX = 0.02  # then links, pings and clients get their turn, however costly the messages are
-JOURNAL_REWRITE_BYTES = 32 << 20
+JOURNAL_REWRITE_BYTES = 4 << 20  # reading 32 MiB of votes took a restarting validator two seconds
 TOKEN_BITS = 62  # of the random number that each start puts to the others
 BODIES_PENDING_BYTES_MAX = 4 << 20  # bodies are written with the next record, or when so many wait for one
 
