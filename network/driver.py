@@ -28,7 +28,7 @@ log = logging.getLogger("quorate.driver")
 
 EVENTS_A_TURN_MAX = 256
 TURN_S_MAX = 0.02  # then links, pings and clients get their turn, however costly the messages are
-JOURNAL_REWRITE_BYTES = 4 << 20  # reading 32 MiB of votes took a restarting validator two seconds
+JOURNAL_REWRITE_BYTES = 2 << 20  # reading 32 MiB of votes took a restarting validator two seconds
 TOKEN_BITS = 62  # of the random number that each start puts to the others
 BODIES_PENDING_BYTES_MAX = 4 << 20  # bodies are written with the next record, or when so many wait for one
 
@@ -103,6 +103,11 @@ class Driver:
     def halt(self) -> None:
         """Sign and count nothing from now on, whatever is queued: this node has found that it must not vote."""
         self._end()
+        self._wake.set()
+
+    def rewrite_journal(self) -> None:
+        """Write the vote journal anew with the next turn: its file does not hold what was written any more."""
+        self._rewrite_above_bytes = 0
         self._wake.set()
 
     def keep_bodies(self, raws: Sequence[bytes]) -> None:

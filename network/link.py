@@ -58,7 +58,7 @@ class LinkLimits:
     stall_max_s: float = 20.0
     """A peer that takes nothing off our hands for so long is reset."""
     redial_first_ms: int = 100
-    redial_max_ms: int = 1_000
+    redial_max_ms: int = 400
     penalty_s: float = 5.0
     unauthenticated_max: int = 64
     unauthenticated_per_address_max: int = 8
