@@ -179,10 +179,21 @@ def failure_text(message: Any) -> str:
 
 def _list_of(meter: Any, items: Any) -> list[Any]:
     iterator, length, besides = items
-    room_for_items(meter, length)
-    meter.charge(length * besides)
-    meter.make(length * besides * gas.BYTES_BESIDES)
-    return list(iterator)
+    _room_for_all(meter, length, besides)
+    made = list(iterator)
+    if len(made) > length:  # what stood beside it has made it longer: sorted(xs, reverse=self.more(xs))
+        _room_for_all(meter, len(made) - length, besides)
+    return made
+
+
+def _room_for_all(meter: Any, count: int, besides: int) -> None:
+    room_for_items(meter, count)
+    meter.charge(count * besides)
+    meter.make(count * besides * gas.BYTES_BESIDES)
+
+
+def _sorted(meter: Any, items: Any, reverse: Any) -> list[Any]:
+    return sort(meter, _list_of(meter, items), reverse)
 
 
 def _sum(meter: Any, items: list[Any]) -> Any:
@@ -259,7 +270,7 @@ def _consume(body: Body, node: ast.Call, name: str) -> Code:
         return _consume_nothing(body, node, name)
     source = iterable(body, node.args[0])
     if name == "sorted":
-        return lambda env: sort(env[METER], _list_of(env[METER], source(env)), reverse(env))
+        return lambda env: _sorted(env[METER], source(env), reverse(env))
     return lambda env: finish(env[METER], _list_of(env[METER], source(env)))
 
 
@@ -338,8 +349,9 @@ def _call_contract(body: Body, node: ast.Call) -> Code:
     contract, method, arguments = args
 
     def call_contract(env: Env) -> Any:
-        name, entry = want(str, contract(env), "the contract"), want(str, method(env), "the method")
-        values_given = want(list, arguments(env), "the arguments")
+        given = contract(env), method(env), arguments(env)  # all of them first, as in Python
+        name, entry = want(str, given[0], "the contract"), want(str, given[1], "the method")
+        values_given = want(list, given[2], "the arguments")
         for text in (name, entry):
             peers.hold_name(text)
         if measure(env[METER], values_given):

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts import codes
-from contracts.language import gas, state
+from contracts.language import gas, limits, state
 from contracts.language.interface import Meter
 from contracts.language.rules import expression
 from contracts.language.unit import METER, Body, Code, Env
-from contracts.language.values import fail, type_name, want
+from contracts.language.values import bounded, fail, type_name, want
 
 Items = tuple[Iterator[Any], int, int]
 """The iterator, how many items it has now, and the gas of each besides its place, were it kept."""
@@ -143,10 +143,17 @@ def _view_enumerate(body: Body, node: ast.Call) -> Code:
 
     def view(env: Env) -> Items:
         items, length, besides = source(env)
-        pairs = enumerate(items, want(int, start(env), "the start of enumerate"))
+        pairs = _numbered(items, want(int, start(env), "the start of enumerate"))
         return pairs, length, besides + gas.PAIR_MADE + gas.INTEGER_MADE
 
     return view
+
+
+def _numbered(items: Iterator[Any], start: int) -> Iterator[tuple[int, Any]]:
+    """enumerate(items, start), whose numbers are integers of the language."""
+    if start.bit_length() < limits.INTEGER_BITS_MAX:
+        return enumerate(items, start)
+    return ((bounded(number), item) for number, item in enumerate(items, start))
 
 
 def _view_zip(body: Body, node: ast.Call) -> Code:

@@ -123,7 +123,8 @@ def _split(meter: Meter, text: Any, separator: Any = None, limit: Any = -1) -> l
     want(int, limit, "maxsplit")
     meter.charge(gas.SEARCH)
     if separator is None:
-        _ascii(text, "split") if type(text) is str else want(bytes, separator, "the separator")
+        if type(text) is str:
+            _ascii(text, "split")
         parts = len(text) // 2 + 1
     else:
         _counted(meter, text, separator)

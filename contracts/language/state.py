@@ -296,9 +296,8 @@ def _map_get(body: Body, node: ast.Call, variable: StateVariable, name: str) -> 
     written, default = args[0], args[1] if len(args) == 2 else constant(None)
 
     def get(env: Env) -> Any:
-        key = key_of(written(env))
-        other = default(env)
-        data = env[HOST].get(where, key)
+        key, other = written(env), default(env)  # both of them first, as in Python
+        data = env[HOST].get(where, key_of(key))
         return other if data is None else value_of(env[METER], data)
 
     return get
@@ -314,8 +313,8 @@ def _map_pop(body: Body, node: ast.Call, variable: StateVariable, name: str) -> 
 
     def pop(env: Env) -> Any:
         key = written(env)
-        place = key_of(key)
         other = default(env) if default is not None else None
+        place = key_of(key)
         data = env[HOST].get(where, place)
         if data is None:
             if default is None:

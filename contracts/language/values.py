@@ -246,7 +246,7 @@ def shift_right(_meter: Meter, left: Any, right: Any) -> Any:
 def bit_and(_meter: Meter, left: Any, right: Any) -> Any:
     """left & right, of two integers or two bools."""
     if (type(left) is int or type(left) is bool) and type(right) is type(left):
-        return left & right
+        return bounded(left & right)  # of the two smallest it is one below them
     no_operator("&", left, right)
 
 
@@ -274,7 +274,7 @@ def bit_or_in_place(meter: Meter, left: Any, right: Any) -> Any:
 def bit_xor(_meter: Meter, left: Any, right: Any) -> Any:
     """left ^ right, of two integers or two bools."""
     if (type(left) is int or type(left) is bool) and type(right) is type(left):
-        return left ^ right
+        return bounded(left ^ right)
     no_operator("^", left, right)
 
 
@@ -327,6 +327,8 @@ def decimal_operation(meter: Meter, symbol: str, left: Any, right: Any) -> Any:
 def equal(meter: Meter, left: Any, right: Any, depth: int = 0) -> bool:
     """left == right, to any depth of value; each pair of items is paid for."""
     kind = type(left)
+    if kind is Decimal or type(right) is Decimal:
+        meter.charge(gas.DECIMAL)
     if kind is not type(right):
         return bool(left == right) if kind in _COMPARED and type(right) in _COMPARED else False
     if kind is str or kind is bytes:
@@ -640,7 +642,7 @@ def encode(meter: Meter, value: Any) -> bytes:
     """The canonical bytes of a value that leaves the call, measured and paid for first."""
     if type(value) is int:
         meter.charge(gas.ITEM_CODED)
-        return codec.encode(value)
+        return codec.encode(bounded(value))
     holds_decimals = measure(meter, value)
     data = codec.encode(plain(value) if holds_decimals else value)
     if len(data) > limits.ENCODED_BYTES_MAX:

@@ -27,7 +27,8 @@ from contracts.decimal import plain
 from contracts.keys import Key
 from contracts.language import value_types as types
 from contracts.language.interface import Failure, Host
-from contracts.language.values import encode, measure
+from contracts.language.peers import hold_name
+from contracts.language.values import encode, measure, want
 from contracts.native.entries import Entry
 from contracts.native.failures import Error, as_exception, pythonic
 from contracts.native.kinds import FREE, fit, type_of
@@ -164,8 +165,9 @@ class Contract:
     def call(self, contract: str, method: str, args: list[Any]) -> Any:
         """Call another contract: its sender is this contract's name, and nothing is shared."""
         for what, given, kind in (("contract", contract, str), ("method", method, str), ("arguments", args, list)):
-            if type(given) is not kind:
-                raise Failure(codes.BAD_TYPE, f"the {what} must be {kind.__name__}, not {type(given).__name__}")
+            want(kind, given, f"the {what}")
+        for name in (contract, method):
+            hold_name(name)
         measure(FREE, args)
         return self.ctx.binding.here.call(contract, method, plain(args))
 

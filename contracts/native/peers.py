@@ -10,9 +10,9 @@ from typing import Any
 
 from contracts import codes
 from contracts.decimal import plain
-from contracts.language import limits
-from contracts.language.interface import Failure, Host
-from contracts.language.values import measure
+from contracts.language.interface import Host
+from contracts.language.peers import hold_name
+from contracts.language.values import measure, want
 from contracts.native.entries import Entry, entry_of
 from contracts.native.failures import pythonic
 from contracts.native.kinds import FREE, fit
@@ -28,13 +28,9 @@ class Peer:
     __slots__ = ("_address", "_host", "_interface")
 
     def __init__(self, host: Host, interface: type, address: Any) -> None:
-        if type(address) is not str:
-            raise Failure(codes.BAD_TYPE, f"the address must be str, not {type(address).__name__}")
-        if len(address) > limits.NAME_CHARACTERS_MAX:
-            raise Failure(codes.BAD_VALUE, f"a name of {len(address)} characters")
         self._host = host
         self._interface = interface
-        self._address = address
+        self._address = hold_name(want(str, address, "the address"))
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         entry = entry_of(self._interface, method)

@@ -3,6 +3,9 @@
 
 import pytest
 
+from contracts import codes
+from contracts.language import Failure, Meter, values
+
 BIG = 2**256 - 1
 
 VALUES = [
@@ -13,6 +16,9 @@ VALUES = [
     ("2 ** 255", 2**255),
     (f"{BIG} - 1", BIG - 1),
     ("(-1) ** 10**30", 1),
+    (f"-{BIG} | -2, {BIG} & {BIG - 1}, -{BIG} ^ {BIG - 1}", [-BIG | -2, BIG - 1, -BIG ^ (BIG - 1)]),
+    ("b' a  b '.split(), b'a b c'.split(None, 1)", [[b"a", b"b"], [b"a", b"b c"]]),
+    (f"list(enumerate('ab', {BIG - 1}))", [[BIG - 1, "a"], [BIG, "b"]]),
     ("0 ** 0", 1),
     ("1 << 255", 1 << 255),
     ("-9 >> 400", -1),
@@ -99,6 +105,10 @@ FAILURES = [
     ("divmod(1, 0)", "arithmetic"),
     (f"{BIG} + 1", "arithmetic"),
     (f"-{BIG} - 1", "arithmetic"),
+    (f"-{BIG} & -2", "arithmetic"),  # one below the smallest
+    (f"-{BIG} ^ 1", "arithmetic"),
+    (f"list(enumerate('ab', {BIG}))", "arithmetic"),
+    ("self.call(5, 'pay', [1 // 0])", "arithmetic"),  # arguments come first
     ("2 ** 256", "arithmetic"),
     ("2 ** 128 * 2 ** 128", "arithmetic"),
     ("2 ** -1", "arithmetic"),
@@ -296,3 +306,11 @@ def test_a_refusal_says_where_what_and_why(text, reason):
 
     source = f"from contracts import Contract, Value, view\nclass Box(Contract):\n    @view\n    def run(self) -> Value:\n        return {text}\n"
     assert [str(problem) for problem in check(source)] == [f"5:16: {reason}"]
+
+
+def test_an_integer_outside_the_range_has_no_bytes_whatever_made_it():
+    """Every operation holds its result to 256 bits; this is the last door before the state."""
+    assert values.encode(Meter(100), BIG) != b""
+    with pytest.raises(Failure) as caught:
+        values.encode(Meter(100), BIG + 1)
+    assert caught.value.code == codes.ARITHMETIC
