@@ -9,6 +9,7 @@ import ast
 import itertools
 from typing import Final
 
+from contracts.language import limits
 from contracts.language import value_types as types
 from contracts.language.unit import Unit
 
@@ -60,13 +61,17 @@ def _named_type(unit: Unit, node: ast.Name) -> types.Type:
 
 def _union(unit: Unit, node: ast.BinOp, depth: int) -> types.Type:
     left, right = annotation(unit, node.left, depth + 1), annotation(unit, node.right, depth + 1)
-    options: list[types.Type] = []
+    found: dict[str, types.Type] = {}  # as in Python, what is named twice counts once
     for side in (left, right):
-        options.extend(side.options if isinstance(side, types.AnyOf) else [side])
+        found |= {option.text: option for option in (side.options if isinstance(side, types.AnyOf) else [side])}
+    options = list(found.values())
+    if len(options) > limits.UNION_OPTIONS_MAX:
+        most = limits.UNION_OPTIONS_MAX
+        return _no_type(unit, node, f"a union of {len(options)} types, at most {most} are allowed; a Record has fields")
     if any(types.has_decimal(one) and types.has_text(other) for one, other in itertools.permutations(options, 2)):
         what = "a Decimal and a str in one union: both travel as text, and could not be told apart"
         return _no_type(unit, node, what)
-    return types.AnyOf(tuple(options), " | ".join([option.text for option in options]))
+    return types.AnyOf(tuple(options), " | ".join(found)) if len(options) > 1 else options[0]
 
 
 def _generic(unit: Unit, node: ast.Subscript, name: str, depth: int) -> types.Type:

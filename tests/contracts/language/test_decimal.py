@@ -463,11 +463,20 @@ def used(expression):
 
 def test_every_operation_is_paid_for():
     assert used("a + b") - used("b") == gas.OPERATION + gas.LOAD + gas.DECIMAL
-    for text in ("a - b", "a * b", "a / b", "a < b"):
-        assert used(text) >= used("a == b") + gas.DECIMAL
+    for text in ("a - b", "a * b", "a / b", "a < b", "a == b", "a != b"):
+        assert used(text) == used("a + b")
+    assert used("a == None") == used("7 == a") == used("'7' == a") == used("1 == 7") + gas.DECIMAL
     assert used("str(a)") - used("bool(a)") == gas.DECIMAL_TEXT
     assert used("a.round(1)") - used("a") == gas.METHOD_CALL + gas.LOAD + gas.DECIMAL
     assert used("sum([a, b])") - used("len([a, b])") >= 2 * gas.DECIMAL
+
+
+@pytest.mark.parametrize("text", ["7 in ITEMS", "None in ITEMS", "'a' in ITEMS", "ITEMS.count(7)", "ITEMS == FIVES"])
+def test_items_that_are_decimals_are_compared_at_the_price_of_decimals(text):
+    """The host compares them in Python, not with a jump of its own."""
+    meter, above = Meter(1_000_000), "ITEMS = (Decimal(1),) * 100\nFIVES = (5,) * 100\n"
+    compile_source(box(text, above)).run("run", [], NoHost(), meter)
+    assert meter.used >= 100 * (gas.ITEM_COMPARED + gas.DECIMAL) * (0.01 if text == "ITEMS == FIVES" else 1)
 
 
 def test_what_cannot_be_paid_is_not_begun(monkeypatch):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from contracts.language import Failure, Meter, OutOfGas, limits
+from contracts import check
+from contracts.language import Failure, Meter, OutOfGas, compile_source, gas, limits
 
 
 def test_a_meter_counts_and_is_sticky():
@@ -135,3 +136,35 @@ def test_gas_of_a_known_program_never_changes(body):
     """These numbers are part of what validators agree on: a change of the table is a change of the protocol."""
     ran = body("total = 0\nfor i in range(10):\n    if i % 2 == 0:\n        total += i\nreturn f'{total}'")
     assert (ran.run(), ran.meter.used) == ("20", 2060)
+
+
+# ── unions ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def union_source(union):
+    return f"from contracts import Contract, Var, call\n\nclass Box(Contract):\n    v: Var[{union}]\n"
+
+
+def test_what_a_union_names_twice_counts_once():
+    (variable,) = compile_source(union_source("int | (int | str) | int | list[int] | list[int]")).state
+    assert variable == ("v", "Var[int | str | list[int]]")
+    assert compile_source(union_source("list[int | int]")).state == (("v", "Var[list[int]]"),)
+
+
+def test_a_union_has_a_largest_number_of_options():
+    most = "((None | bool) | (int | str)) | ((bytes | list[int]) | (list[str] | list[bool]))"
+    assert check(union_source(f"({most}) | int")) == []
+    (problem,) = check(union_source(f"({most}) | list[bytes]"))
+    assert (problem.line, problem.code) == (4, "annotation")
+    assert problem.message.startswith("a union of 9 types, at most 8 are allowed; ")
+
+
+def test_the_last_option_of_a_union_costs_more_than_the_first(body):
+    first, last = body("return None", parameters="x: int | str | bytes"), body("return None", parameters="x: str")
+    costs = []
+    for ran, value in ((first, 1), (first, "a"), (first, b"a"), (last, "a")):
+        ran.run("run", value)
+        costs.append(ran.meter.used)
+    assert [costs[1] - costs[0], costs[2] - costs[1], costs[1] - costs[3]] == [gas.OPTION_TRIED] * 2 + [
+        2 * gas.OPTION_TRIED
+    ]
