@@ -8,6 +8,7 @@ second place. Knows no key and no value.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ BLOCK_BYTES = 4096
 OPEN_FILES_MAX = 256
 
 _DATA = (".ldb", ".sst", ".log")
+_TABLE_LINE = re.compile(rb"^ (\d+):\d+\[", re.MULTILINE)
 
 Database = Any  # plyvel.DB, which has no type stubs
 
@@ -73,6 +75,27 @@ def speaking_of(path: Path) -> Iterator[None]:
         yield
     except (plyvel.Error, OSError) as error:
         raise translated(error, path) from None
+
+
+def missing_files(database: Database, path: Path) -> list[str]:
+    """The files that the open database lives on and that are not in its directory any more.
+
+    It may go on with what it holds open, and cannot be opened again. A table that a compaction takes away while we look
+    is not missing, so a name counts only when it is still listed after it was not found.
+    """
+    gone = [name for name in ("CURRENT",) if not (path / name).exists()]
+    tables = [number for number in _tables(database) if not _has_table(path, number)]
+    still = _tables(database) if tables else []
+    return gone + [f"{number:06d}.ldb" for number in tables if number in still and not _has_table(path, number)]
+
+
+def _tables(database: Database) -> list[int]:
+    """The numbers of the tables that the database reads."""
+    return [int(number) for number in _TABLE_LINE.findall(database.get_property(b"leveldb.sstables") or b"")]
+
+
+def _has_table(path: Path, number: int) -> bool:
+    return any((path / f"{number:06d}{suffix}").exists() for suffix in (".ldb", ".sst"))
 
 
 def sync_logs(path: Path) -> None:

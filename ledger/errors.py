@@ -8,6 +8,7 @@ LedgerError
 ├── GenesisError             a genesis file breaks a rule, or differs from the stored one
 ├── HeightNotKept            a read of the state at a height that is pruned or not reached
 ├── InvalidProof             a proof, a seal or a receipt does not hold; the text says why
+│   └── StateDiffers         a state of our own does not give the root that a sealed header names
 └── StorageError             the disk did not keep what it was given
     ├── DatabaseInUse        another process holds the data directory
     ├── DiskFull             there was no room for it; what is stored already is whole
@@ -52,6 +53,10 @@ class TooMuchLookedAt(LedgerError):
 
 class InvalidProof(LedgerError):
     """A proof does not hold. The message completes the sentence "invalid, because ..."."""
+
+
+class StateDiffers(InvalidProof):
+    """The state that was read here gives another root than the sealed header names: this copy of it is damaged."""
 
 
 class StorageError(LedgerError):

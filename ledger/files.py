@@ -11,7 +11,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from ledger.errors import DatabaseInUse
 
@@ -52,6 +54,23 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644)
     temporary.rename(path)
     if durable:
         sync_directory(path.parent)
+
+
+def create_new(path: Path, mode: int = 0o600) -> int:
+    """A descriptor, for reading and writing, of a file that was not there. Raises FileExistsError, OSError.
+
+    A name that is taken may be another's work, or a link that somebody planted: it is not followed and not emptied.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file to read. Raises OSError, also for a directory, a device, and a pipe (which would be waited for)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def hold(descriptor: int, path: Path) -> None:

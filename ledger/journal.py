@@ -28,14 +28,16 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ledger.errors import DatabaseInUse, DataLost, DiskFull, StorageError
 from ledger.files import NO_ROOM, TEMPORARY_SUFFIX, hold, sync_directory, write_all
 
 FORMAT_VERSION = 1
 RECORD_BYTES_MAX = 64 << 20
+READ_AGAIN_BYTES = 256 << 10  # at once
 
 _MAGIC = b"QUORATEJ"
 _HEADER = struct.Struct("<8sIQ")  # magic, format version, generation
@@ -153,6 +155,36 @@ def read_journal(data: bytes, name: Path | str) -> list[bytes]:
     Raises `DataLost`, `StorageError`.
     """
     return _read_records(data, _read_header(data, name)[1], name)[0]
+
+
+def read_again(path: Path, size_bytes: int) -> Iterator[int]:
+    """Read the first so many bytes of a journal that somebody has open, and say now and then how many were read.
+
+    Nothing is torn there: so many were written. Raises `DataLost`, `StorageError`.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _check_file(file, size_bytes, path)
+    except FileNotFoundError:
+        raise DataLost(f"the journal {path} is missing") from None
+    except OSError as error:
+        raise StorageError(f"cannot read the journal {path}: {error.strerror}") from None
+
+
+def _check_file(file: BinaryIO, size_bytes: int, path: Path) -> Iterator[int]:
+    check = _read_header(file.read(_HEADER_BYTES), path)[1]
+    offset, told = _HEADER_BYTES, 0
+    while offset < size_bytes:
+        head = file.read(_RECORD.size)
+        length, length_check, record_check = _RECORD.unpack(head) if len(head) == _RECORD.size else (0, b"", b"")
+        record = file.read(length) if _length_check(check, length) == length_check else b""
+        check = _checks(check, record)[1]
+        if len(record) != length or check != record_check:
+            raise DataLost(f"the journal {path} is damaged at offset {offset}: a record does not hold")
+        offset += _RECORD.size + length
+        if offset - told >= READ_AGAIN_BYTES:
+            yield offset - told
+            told = offset
 
 
 def _create(path: Path, generation: int, records: Iterable[bytes]) -> tuple[int, bytes, int]:

@@ -62,6 +62,29 @@ class Marker:
         """Flush. Raises OSError, after which the marker must not be trusted to be durable."""
         os.fdatasync(self._descriptor)
 
+    def mend(self, path: Path) -> str:
+        """Write the file anew where it does not hold what was written last; says what was wrong. Raises OSError."""
+        wrong = self._wrong(path)
+        if wrong and self.mark is not None:
+            os.close(self._descriptor)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self.write(self.mark)
+            self.write(self.mark)
+            self.sync()
+            sync_directory(path.parent)
+        return wrong
+
+    def _wrong(self, path: Path) -> str:
+        try:
+            same = path.stat().st_ino == os.fstat(self._descriptor).st_ino
+        except FileNotFoundError:
+            return f"{path} is missing"
+        if not same:
+            return f"{path} is another file than this process writes to"
+        if self.mark is not None and self._read(self._sequence % 2) != (self._sequence, self.mark):
+            return f"{path} is damaged"
+        return ""
+
     def close(self) -> None:
         """Release the file; a second call does nothing."""
         if self._descriptor >= 0:

@@ -21,6 +21,8 @@ from ledger.snapshot_tree import StateChunk, join_root
 from ledger.types import BlockRecord, Genesis, Header, Height, Seal, Struct
 
 BLOCKS_CHUNK_BYTES = 1 << 20  # a chunk of blocks ends with the block that brings it there
+BLOCKS_CHUNK_BYTES_MAX = 40 << 20  # with the largest block that a message between members can carry
+RECORD_BYTES, NAME_BYTES, SIGNATURE_BYTES = 1024, 34, 72  # of a block, about, beside its transactions and receipts
 CHECK_BYTES = 16
 
 contents_hash = hashing.tagged("snapshot.contents")
@@ -109,12 +111,19 @@ def pack_blocks(records: Iterable[BlockRecord]) -> Iterator[tuple[BlockChunk, by
     size = 0
     for record in records:
         part.append(record)
-        size += sum(map(len, record.bodies)) + sum(map(len, record.receipts))
+        size += _bytes_of(record)
         if size >= BLOCKS_CHUNK_BYTES or len(part) == 1024:
             yield BlockChunk(part[0].height, part[-1].height), codec.encode(tuple(part))
             part, size = [], 0
     if part:
         yield BlockChunk(part[0].height, part[-1].height), codec.encode(tuple(part))
+
+
+def _bytes_of(record: BlockRecord) -> int:
+    names = len(record.block.transactions) + len(record.block.batch.hashes)
+    signatures = 0 if record.seal is None else len(record.seal.signatures)
+    around = RECORD_BYTES + NAME_BYTES * names + SIGNATURE_BYTES * signatures
+    return around + sum(map(len, record.bodies)) + sum(map(len, record.receipts))
 
 
 def read_blocks(chunk: BlockChunk, data: bytes, genesis: Genesis) -> tuple[BlockRecord, ...]:

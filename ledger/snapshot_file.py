@@ -23,9 +23,9 @@ from typing import Self
 
 from ledger import codec
 from ledger.errors import CodecError, DataLost, DiskFull, OtherFormat, StorageError
-from ledger.files import NO_ROOM, sync_directory
-from ledger.snapshot import CHECK_BYTES, BlockChunk, Contents, Manifest, Piece
-from ledger.snapshot_tree import StateChunk
+from ledger.files import NO_ROOM, create_new, open_regular, sync_directory
+from ledger.snapshot import BLOCKS_CHUNK_BYTES_MAX, CHECK_BYTES, BlockChunk, Contents, Manifest, Piece
+from ledger.snapshot_tree import StateChunk, chunk_bytes_max
 from ledger.types import Header, Seal
 
 FORMAT_VERSION = 1
@@ -46,14 +46,14 @@ class SnapshotWriter:
         """Raises `StorageError` when the place cannot be written to, or holds something already."""
         self.path = path
         self._part = path.with_name(path.name + PART_SUFFIX)
-        if path.exists():
-            raise StorageError(f"{path} exists already: a snapshot never replaces anything, choose another name")
+        self._named = False
+        self._expect_free()
         self._chunks: list[StateChunk] = []
         self._blocks: list[BlockChunk] = []
         self._pieces: list[Piece] = []
         self._offset = 0
         with self._speaking():
-            self._file = self._part.open("wb")
+            self._file = os.fdopen(self._create(), "wb")
             self._put(_HEAD.pack(_MAGIC, FORMAT_VERSION))
 
     def __enter__(self) -> Self:
@@ -63,7 +63,8 @@ class SnapshotWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        self._part.unlink(missing_ok=True)
+        if not self._named:
+            self._part.unlink(missing_ok=True)
 
     def add_state(self, chunk: StateChunk, data: bytes) -> None:
         """The next chunk of state. Raises `StorageError`."""
@@ -91,9 +92,24 @@ class SnapshotWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+            self._expect_free()
             self._part.rename(self.path)
+            self._named = True
             sync_directory(self.path.parent)
         return manifest
+
+    def _expect_free(self) -> None:
+        if self.path.exists() or self.path.is_symlink():
+            raise StorageError(f"{self.path} exists already: a snapshot never replaces anything, choose another name")
+
+    def _create(self) -> int:
+        try:
+            return create_new(self._part, 0o644)
+        except FileExistsError:
+            raise StorageError(
+                f"{self._part} is there already: another snapshot of this name is being made, or one was left "
+                "half-written. Delete it if none is being made, or choose another name"
+            ) from None
 
     def _add(self, data: bytes) -> None:
         self._pieces.append(Piece(len(data), _check(data)))
@@ -120,7 +136,7 @@ class SnapshotFile:
         """Raises `DataLost` (damaged or cut short, saying where), `OtherFormat`, or `StorageError`."""
         self.path = path
         try:
-            self._file = path.open("rb")
+            self._file = open_regular(path)
         except OSError as error:
             raise StorageError(f"cannot open the snapshot {path}: {error.strerror or error}") from None
         try:
@@ -189,7 +205,10 @@ class SnapshotFile:
         if len(self.manifest.pieces) != len(self.manifest.contents.chunks) + len(self.manifest.blocks):
             raise self._damaged("its manifest lists another number of pieces than of chunks")
         offsets, offset = [], _HEAD.size
-        for piece in self.manifest.pieces:
+        for index, piece in enumerate(self.manifest.pieces):
+            if piece.size_bytes > self._bytes_max(index):
+                size, most = piece.size_bytes, self._bytes_max(index)
+                raise self._damaged(f"{self.name_of(index)} is said to have {size} bytes, {most} is the most")
             offsets.append(offset)
             offset += piece.size_bytes
         size = os.fstat(self._file.fileno()).st_size
@@ -197,6 +216,11 @@ class SnapshotFile:
         if found != offset:
             raise self._damaged(f"its pieces end at byte {offset}, its manifest begins at {found}")
         return offsets
+
+    def _bytes_max(self, index: int) -> int:
+        """The most that a piece can have: it is read, and decoded, as a whole."""
+        chunks = self.manifest.contents.chunks
+        return chunk_bytes_max(chunks[index]) if index < len(chunks) else BLOCKS_CHUNK_BYTES_MAX
 
     def _read(self, offset: int, length: int) -> bytes:
         try:

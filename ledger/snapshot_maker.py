@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ledger.errors import DiskFull, InvalidProof, StorageError
-from ledger.files import NO_ROOM
+from ledger.errors import DiskFull, StateDiffers, StorageError
+from ledger.files import NO_ROOM, create_new
 from ledger.snapshot import Manifest, check_manifest, pack_blocks
 from ledger.snapshot_file import SnapshotWriter
 from ledger.snapshot_tree import CHUNK_BYTES, Entry, StateChunk, cut, entry_bytes, join_root
@@ -40,7 +40,7 @@ def make_snapshot(
     blocks: Iterable[BlockRecord] = (),
     show: Show = lambda _: None,
 ) -> Manifest:
-    """Write the snapshot of the state after `header`. Raises `StorageError`, `InvalidProof` when it does not hold."""
+    """Write the snapshot of the state after `header`. Raises `StorageError`, `StateDiffers` when it does not hold."""
     with SnapshotWriter(path) as writer, _Spool(path.with_name(path.name + SPOOL_SUFFIX)) as spool:
         for number, (key, value) in enumerate(entries, 1):
             spool.add(key, value)
@@ -60,7 +60,7 @@ def make_snapshot(
 
 def _expect_root(root: bytes, header: Header) -> None:
     if root != header.state_root:
-        raise InvalidProof(
+        raise StateDiffers(
             f"the state here gives root {root.hex()}, the sealed header of height {header.height} has "
             f"{header.state_root.hex()}: this copy of the state is damaged (`quorate verify --data` says where)"
         )
@@ -77,7 +77,12 @@ class _Spool:
         self._sizes = [0] * BUCKETS  # as `entry_bytes` counts
         self._end = 0
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            self._descriptor = create_new(path)
+        except FileExistsError:
+            raise StorageError(
+                f"{path} is there already: another snapshot of this name is being made, or one was left half-written. "
+                "Delete it if none is being made, or choose another name"
+            ) from None
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 

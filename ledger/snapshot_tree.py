@@ -25,6 +25,7 @@ from ledger.types import Count, Struct
 ENTRY_OVERHEAD_BYTES = 16  # more than the encoding of an entry adds to its key and value
 CHUNK_BYTES = (1 << 20) + (4 << 10)  # so that the largest entry there may be has room in one
 CHUNKS_MAX = 1 << 16
+LIST_BYTES = 16  # more than the encoding of a list adds to that of its entries
 
 Entry = tuple[bytes, bytes]
 """A key of the state and its value."""
@@ -44,6 +45,11 @@ class StateChunk(Struct, frozen=True):
 def entry_bytes(key: bytes, value: bytes) -> int:
     """What an entry counts for when a tree is cut."""
     return ENTRY_OVERHEAD_BYTES + len(key) + len(value)
+
+
+def chunk_bytes_max(chunk: StateChunk) -> int:
+    """The most bytes that a chunk with so much in it can have."""
+    return min(chunk.entry_bytes, CHUNK_BYTES) + LIST_BYTES
 
 
 # ── making chunks ─────────────────────────────────────────────────────────────────────────────────
@@ -103,6 +109,8 @@ def _join(prefix: str, chunks: Sequence[StateChunk], pages: dict[str, bytes]) ->
 def read_chunk(chunk: StateChunk, data: bytes, pages: dict[str, bytes]) -> tuple[Entry, ...]:
     """The entries in a chunk's bytes; the pages of its subtree are put into `pages`. Raises `InvalidProof`."""
     where = f"the chunk at {chunk.prefix or 'the root'}"
+    if len(data) > chunk_bytes_max(chunk):  # what is small as bytes may be large as entries
+        raise InvalidProof(f"{where} has {len(data)} bytes, {chunk_bytes_max(chunk)} is the most")
     try:
         entries: tuple[Entry, ...] = codec.decode(data, _entries_kind)
     except CodecError as error:

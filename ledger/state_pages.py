@@ -37,7 +37,7 @@ class StatePages:
 
     def read(self, nibbles: str, height: int | None = None) -> bytes:
         """A page as it was stored at a height (None: the newest). Raises `DataLost`, `HeightNotKept`."""
-        page = self._versions.plain_get(_PAGE + nibbles.encode())
+        page = self.stored(nibbles)
         if height is not None:
             for record in self._versions.kept_above(height, _part_of(nibbles)):
                 part = _decode(record)
@@ -46,6 +46,10 @@ class StatePages:
         if page is None:
             raise DataLost(f"the state has lost a page of its tree, at {nibbles or 'the root'}")
         return page
+
+    def stored(self, nibbles: str) -> bytes | None:
+        """The newest page as it lies in the database, None where there is none."""
+        return self._versions.plain_get(_PAGE + nibbles.encode())
 
 
 def page_rows(change: TreeChange) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes]]:

@@ -37,7 +37,7 @@ import msgspec
 import plyvel
 
 from ledger import hashing
-from ledger.database import open_database, speaking_of, sync_logs, translated
+from ledger.database import missing_files, open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, DiskFull, StorageError
 from ledger.files import NO_ROOM, replace
 from ledger.marker import NOTHING, Mark, Marker
@@ -59,6 +59,14 @@ _HASH_BYTES: Final = 32
 _SENDER_MARK: Final = slice(36, 38)
 _SENDER: Final = slice(38, 70)
 _BIN_32: Final = b"\xc4\x20"
+_ROW_NAMES: Final = {
+    b"h": "header",
+    b"b": "list of transactions and receipts",
+    b"n": "place in the index of hashes",
+    b"s": "seal",
+    b"t": "place in the index of transactions",
+    b"a": "place in the index of senders",
+}
 
 
 class _Rest(msgspec.Struct, frozen=True, array_like=True):
@@ -92,7 +100,8 @@ class BlockStore:
         self.lost_heights = range(0)
         self._tip: Header | None = None
         self._tip_hash = b""
-        self.damage = ""  # the first damage that a read met, also in `path.damage`: then `ledger.salvage` is due
+        self.damage = ""  # the first damage that was met, also in `path.damage`: then `ledger.salvage` is due
+        self.torn = False  # LevelDB itself met damage: rows put again lie above it, only a new store is rid of it
         self._whole = False  # opened, and what was lost at the end is known
         self._fault = ""
         self._marking = threading.Lock()
@@ -140,7 +149,8 @@ class BlockStore:
         if record.seal is not None:
             self._expect_seal(record.seal, header.height, header_hash)
         with self._writing() as batch:
-            _write_block(batch, record, header_bytes, header_hash)
+            for key, value in _rows(record, header_bytes, header_hash):
+                batch.put(key, value)
         if header.height > self.height:
             self._advance(header, header_hash)
         if record.seal is not None or header.height == 0:  # the genesis needs no seal
@@ -197,6 +207,28 @@ class BlockStore:
             self._marker.write(Mark(height, self._tip_hash, height))
         self.sync()
 
+    def settle(self) -> None:
+        """All that was noted is mended where it stands: unless LevelDB's own tables are torn, no salvage is due."""
+        if not self.torn:
+            self.damage = ""
+            damage_path(self.path).unlink(missing_ok=True)
+
+    def mend_marker(self) -> str:
+        """Write the marker anew where its file is gone or damaged; says what was wrong. Raises `StorageError`."""
+        self._refuse_after_fault()
+        try:
+            with self._marking:
+                return self._marker.mend(marker_path(self.path))
+        except OSError as error:
+            raise self._failed(f"could not write its marker: {error.strerror or error}") from error
+
+    def note_missing_files(self) -> str:
+        """What is said of the first table that is gone, where one is: then `ledger.salvage` is due."""
+        missing = missing_files(self._database, self.path)
+        if not missing:
+            return ""
+        return str(self._noted(DataLost(f"the database {self.path} lacks {missing[0]}"), torn=True))
+
     def close(self) -> None:
         """Release the files; flushes nothing. A second call does nothing."""
         self._fault = self._fault or f"the block store {self.path} is closed"
@@ -228,6 +260,16 @@ class BlockStore:
         """The whole block at a height, None outside 0..tip. Raises `DataLost`."""
         header = self.header(height)
         return None if header is None else self._read_record(header)
+
+    def find_wrong_row(self, record: BlockRecord) -> str:
+        """What is wrong with the rows by which a stored record is found, empty where nothing is. Raises `DataLost`."""
+        header_bytes = record.block.header.encode()
+        for key, value in _rows(record, header_bytes, hashing.header_hash(header_bytes)):
+            found = self._get(key)
+            if found != value:
+                kind = _ROW_NAMES[key[:1]]
+                return f"its {kind} is {'missing' if found is None else 'another than it should be'}"
+        return ""
 
     def by_hash(self, header_hash: bytes) -> BlockRecord | None:
         """The block with this header hash, None where there is none. Raises `DataLost`."""
@@ -276,11 +318,14 @@ class BlockStore:
             with speaking_of(self.path):
                 yield
         except DataLost as error:
-            raise self._noted(error) from None
+            raise self._noted(error, torn=True) from None
 
-    def _noted(self, error: StorageError) -> StorageError:
+    def _noted(self, error: StorageError, *, torn: bool = False) -> StorageError:
         """The error; where the disk gave something else than was put, it is noted for the next start."""
-        if isinstance(error, DataLost) and self._whole and not self.damage:
+        if not isinstance(error, DataLost) or not self._whole:
+            return error
+        self.torn = self.torn or torn
+        if not self.damage:
             self.damage = str(error)
             with contextlib.suppress(OSError):  # the error itself says it, too
                 replace(damage_path(self.path), self.damage.encode())
@@ -357,7 +402,7 @@ class BlockStore:
         try:  # not `speaking_of`: every transaction is looked up here, and a context manager costs more than the look
             found: bytes | None = self._database.get(key, verify_checksums=True)
         except (plyvel.Error, OSError) as error:
-            raise self._noted(translated(error, self.path)) from None
+            raise self._noted(translated(error, self.path), torn=True) from None
         return found
 
     def _read_header(self, height: int) -> Header:
@@ -463,6 +508,7 @@ class BlockStore:
             with speaking_of(self.path):
                 batch.write()
         except StorageError as error:
+            self._noted(error, torn=True)  # a merge of tables met it: without a new store every start would end here
             raise self._failed(str(error), DiskFull if isinstance(error, DiskFull) else StorageError) from error
 
     def _refuse_after_fault(self) -> None:
@@ -484,23 +530,24 @@ def damage_path(path: Path) -> Path:
     return path.with_name(path.name + ".damage")
 
 
-def _write_block(batch: Any, record: BlockRecord, header_bytes: bytes, header_hash: bytes) -> None:
+def _rows(record: BlockRecord, header_bytes: bytes, header_hash: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """All that the store holds of one block."""
     block, height = record.block, record.height
     height_bytes = _HEIGHT.pack(height)
     rest = _encoder.encode(_Rest(block.batch, block.transactions, record.bodies, record.receipts))
-    batch.put(b"h" + height_bytes, header_hash + header_bytes)
-    batch.put(b"b" + height_bytes, _check(height, rest) + rest)
-    batch.put(b"n" + header_hash, height_bytes)
+    yield b"h" + height_bytes, header_hash + header_bytes
+    yield b"b" + height_bytes, _check(height, rest) + rest
+    yield b"n" + header_hash, height_bytes
     if record.seal is not None:
-        batch.put(b"s" + height_bytes, record.seal.encode())
+        yield b"s" + height_bytes, record.seal.encode()
     sent: dict[bytes, list[bytes]] = {}
     for index, raw in enumerate(record.bodies):
         transaction_id = hashing.transaction_id(body_bytes(raw))
-        batch.put(b"t" + transaction_id, _PLACE.pack(height, index))
+        yield b"t" + transaction_id, _PLACE.pack(height, index)
         sent.setdefault(sender_of(raw), []).append(_ENTRY.pack(index, transaction_id))
     inverted = _HEIGHT.pack(_INVERTED_MAX - height)
     for sender, entries in sent.items():
-        batch.put(b"a" + sender + inverted, b"".join(entries))
+        yield b"a" + sender + inverted, b"".join(entries)
 
 
 def sender_of(raw: bytes) -> bytes:

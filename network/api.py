@@ -14,6 +14,8 @@ import msgspec
 
 from ledger.types import BlockRecord, Genesis, ValidatorSet
 
+STATE_DAMAGED = "state_damaged"  # the executor's code for a state that it deletes, to begin with an empty one by itself
+
 # ── answers ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -45,6 +47,26 @@ class PeerStatus(msgspec.Struct, frozen=True, array_like=True):
     round_trip_ms: float
 
 
+class ScrubStatus(msgspec.Struct, frozen=True, array_like=True):
+    """How far the reading again of what is stored has come (`network.scrub`).
+
+    `part` is "off", "waiting", "blocks" (`done` and `of` are heights), "files", "state" (bytes) or "snapshots".
+    `passes` are those that were finished since the start, the last of them at `last_pass_ms`. `problems` are what was
+    found and is not mended, with what to do; `latest` is what was found or mended last.
+    """
+
+    part: str = "off"
+    done: int = 0
+    of: int = 0
+    passes: int = 0
+    last_pass_ms: int = 0
+    bytes_read: int = 0
+    found: int = 0
+    mended: int = 0
+    latest: str = ""
+    problems: tuple[str, ...] = ()
+
+
 class NodeStatus(msgspec.Struct, frozen=True, array_like=True):
     """How the validator stands.
 
@@ -72,6 +94,7 @@ class NodeStatus(msgspec.Struct, frozen=True, array_like=True):
     started_ms: int
     counters: dict[str, int]
     silence: str = ""
+    scrub: ScrubStatus = ScrubStatus()
 
 
 class TransactionRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -172,6 +195,17 @@ class Frozen(msgspec.Struct, frozen=True, array_like=True):
     state_root: bytes
 
 
+class ScrubbedState(msgspec.Struct, frozen=True, array_like=True):
+    """Some rows of the state, read again. `after` is where to go on, empty at the end; `fault` a sentence or empty."""
+
+    after: bytes
+    bytes_read: int
+    size_bytes: int
+    height: int
+    state_root: bytes
+    fault: str
+
+
 class ExecutionOutcome(msgspec.Struct, frozen=True, array_like=True):
     """What executing one ordered batch gave. `executed` indexes the batch's transactions; the rest were skipped.
 
@@ -211,6 +245,12 @@ class GetGenesis(ValidatorRequest, frozen=True, array_like=True, tag="genesis"):
 
 class GetValidators(ValidatorRequest, frozen=True, array_like=True, tag="validators"):
     """-> ValidatorSet of the current epoch"""
+
+
+class GetValidatorSet(ValidatorRequest, frozen=True, array_like=True, tag="validator_set"):
+    """-> ValidatorSet | None: that of this hash, whichever epoch it is of."""
+
+    hash: bytes
 
 
 class GetBlocks(ValidatorRequest, frozen=True, array_like=True, tag="blocks"):
@@ -261,6 +301,7 @@ AnyValidatorRequest = (
     | GetStatus
     | GetGenesis
     | GetValidators
+    | GetValidatorSet
     | GetBlocks
     | GetBlockByHash
     | GetTransaction
@@ -350,6 +391,12 @@ class ThawState(msgspec.Struct, frozen=True, array_like=True, tag="thaw_state"):
     height: int
 
 
+class ScrubState(msgspec.Struct, frozen=True, array_like=True, tag="scrub_state"):
+    """Only from the validator. -> ScrubbedState: a few rows from `after` on, held against the tree."""
+
+    after: bytes
+
+
 AnyExecutorRequest = (
     Execute
     | MarkSealed
@@ -363,6 +410,7 @@ AnyExecutorRequest = (
     | FreezeState
     | ReadFrozen
     | ThawState
+    | ScrubState
 )
 
 
@@ -394,6 +442,10 @@ class ValidatorApi(Protocol):
 
     async def validators(self) -> ValidatorSet:
         """The validators of the current epoch."""
+        ...
+
+    async def validator_set(self, name: bytes) -> ValidatorSet | None:
+        """The set with this hash, of whichever epoch; None where this node does not know it."""
         ...
 
     async def blocks(self, first: int, last: int, light: bool = False) -> list[BlockRecord]:

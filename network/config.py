@@ -156,6 +156,14 @@ class SnapshotsSection(Section, frozen=True):
     ] = 512
 
 
+class ScrubSection(Section, frozen=True):
+    """Reading again what is stored, to find what a disk has damaged and have it mended while the others have it."""
+
+    bytes_per_second: Annotated[
+        int, _whole("Most bytes that are read again in a second, all day long; 0 reads nothing again.", 0, 1 << 30)
+    ] = 1 << 20
+
+
 class NodeConfig(Section, frozen=True):
     """Everything one node is told. `path` is the file it came from; relative paths start at its directory."""
 
@@ -166,6 +174,7 @@ class NodeConfig(Section, frozen=True):
     keys: KeysSection = KeysSection()
     mempool: MempoolSection = MempoolSection()
     snapshots: SnapshotsSection = SnapshotsSection()
+    scrub: ScrubSection = ScrubSection()
     path: Path = Path(CONFIG_FILE)
 
     def resolve(self, relative: str) -> Path:
@@ -210,6 +219,7 @@ _TABLES: dict[str, type[Section]] = {
     "keys": KeysSection,
     "mempool": MempoolSection,
     "snapshots": SnapshotsSection,
+    "scrub": ScrubSection,
 }
 _REPEATED = "peers"
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from network.api import (
+    STATE_DAMAGED,
     Execute,
     ExecutionOutcome,
     ExecutorStatus,
@@ -21,6 +22,8 @@ from network.api import (
     GetExecutorStatus,
     MarkSealed,
     NodeUnavailable,
+    ScrubbedState,
+    ScrubState,
     Unresponsive,
 )
 from network.ipc import ReconnectingClient, RemoteError
@@ -83,7 +86,7 @@ class ExecutorLink:
         try:
             return await self._ask_once(request, ExecutionOutcome, self._hung_after_s)
         except RemoteError as error:
-            if error.code != HEIGHT_UNAVAILABLE:
+            if error.code not in (HEIGHT_UNAVAILABLE, STATE_DAMAGED):
                 await self._start_again(process, f"failed at block {request.height}: {error}")
             raise NodeUnavailable(str(error)) from None
         except Unresponsive as error:
@@ -131,6 +134,10 @@ class ExecutorLink:
     async def forget(self) -> None:
         """Have it delete its state and end; its supervisor starts it again."""
         await self._ask(Forget(), type(None), CONNECT_TIMEOUT_S)
+
+    async def scrub(self, after: bytes) -> ScrubbedState:
+        """Have it read a few rows of its state again."""
+        return await self._ask(ScrubState(after), ScrubbedState, CONNECT_TIMEOUT_S)
 
     async def mark_sealed(self, height: int) -> None:
         """Tell it how far reads may go."""

@@ -23,6 +23,7 @@ from ledger.genesis import load_genesis
 from ledger.state import State
 from network import sandbox
 from network.api import (
+    STATE_DAMAGED,
     AnyExecutorRequest,
     ContractInfo,
     Execute,
@@ -38,6 +39,8 @@ from network.api import (
     MarkSealed,
     MethodInterface,
     ReadFrozen,
+    ScrubbedState,
+    ScrubState,
     StateAnswer,
     ThawState,
     View,
@@ -51,6 +54,8 @@ from network.supervisor import EXIT_UNFIT
 
 log = logging.getLogger("quorate.executor")
 
+SCRUB_LOOKS = 48  # rows and pages of the state that are read again at once: a block waits some milliseconds for it
+
 _decoder = msgspec.msgpack.Decoder(AnyExecutorRequest)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -59,9 +64,15 @@ class ExecutorService:
     """One engine, one request at a time: the socket's answers come in the order of the work."""
 
     def __init__(
-        self, engine: Engine, protections: Sequence[Protection], forget: asyncio.Event, frozen: FrozenStates
+        self,
+        engine: Engine,
+        protections: Sequence[Protection],
+        forget: asyncio.Event,
+        frozen: FrozenStates,
+        state: State | None = None,
     ) -> None:
         self._engine = engine
+        self._state = state
         self._frozen = frozen
         self._in_force = tuple(each.name for each in protections if each.in_force)
         self._missing = tuple((each.name, each.missing) for each in protections if not each.in_force)
@@ -77,6 +88,13 @@ class ExecutorService:
             raise RemoteError("height_too_costly", str(error)) from None
         except Failure as failure:
             raise RemoteError(failure.code, failure.message) from None
+        except Exception as error:
+            damage = damage_in(error)
+            if damage is None:
+                raise
+            log.error("DAMAGED: %s; the state is deleted, and made again from the blocks", damage)
+            self._forget.set()
+            raise RemoteError(STATE_DAMAGED, str(damage)) from None
 
     def _answer(self, request: AnyExecutorRequest) -> Any:
         engine = self._engine
@@ -113,6 +131,26 @@ class ExecutorService:
                 return self._frozen.read(name, height, start)
             case ThawState(name, height):
                 return self._frozen.thaw(name, height)
+            case ScrubState(after):
+                return self._scrub(after)
+
+    def _scrub(self, after: bytes) -> ScrubbedState:
+        state = self._state
+        if state is None:
+            raise RemoteError("no_state", "this executor was given no state to read again")
+        done = state.scrub(after, SCRUB_LOOKS)
+        return ScrubbedState(
+            done.after, done.bytes_read, max(done.bytes_read, state.size_bytes), state.height, state.root, done.fault
+        )
+
+
+def damage_in(error: BaseException | None) -> DataLost | None:
+    """The damage to the state that is behind an error, whoever wrapped it; None where it is something else."""
+    while error is not None:
+        if isinstance(error, DataLost):
+            return error
+        error = error.__cause__
+    return None
 
 
 def _contract_info(found: Any) -> ContractInfo:
@@ -167,7 +205,7 @@ async def serve(
     stop = asyncio.create_task(StopSignal(follow_parent=True).wait())
     await server.start()
     protections += sandbox.seal()
-    server.handler = ExecutorService(engine, protections, forget, frozen).handle
+    server.handler = ExecutorService(engine, protections, forget, frozen, state).handle
     log.info("serving at height %d, %s", engine.height, _told(protections))
     settle_memory()
     forgotten = asyncio.create_task(forget.wait())

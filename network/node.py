@@ -45,6 +45,7 @@ EXIT_FAILED = 1
 BEGUN, STATE_MISSING = "begun", "state"  # why a snapshot comes before the validator, beside what a validator says
 JOIN_SETTLE_S = 120.0  # after a join, for the blocks that came meanwhile to be fetched: another would bring more
 JOIN_REST_S = 600.0  # after a join that brought nothing, before another is tried
+REMAKE_REST_S = 3600.0  # after a damaged block store was made anew: one that is damaged again is the machine's fault
 
 _EXECUTOR_ENVIRONMENT = ("PYTHONPATH", "TZ")  # where its modules lie, its log's times; it forgets even these soon
 _CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
@@ -74,7 +75,7 @@ async def _run(config: NodeConfig) -> int:
             opened.push_async_callback(gateway.stop)
             await gateway.start()
         join = BEGUN if is_join_begun(config.data_directory) else ""
-        again_at = 0.0
+        again_at = remake_at = 0.0
         while True:
             if join:
                 from network.snapshots.joining import Join  # rarely needed, and contracts come with it
@@ -84,11 +85,15 @@ async def _run(config: NodeConfig) -> int:
             if stop.reason:
                 return EXIT_OK
             executor = Child(_executor_spec(config, paths))
-            node = ValidatorNode(config, genesis, key, member, executor, join_not_before=again_at)
+            node = ValidatorNode(
+                config, genesis, key, member, executor, join_not_before=again_at, remake_not_before=remake_at
+            )
             code = await _run_until_it_ends(node, executor, gateway, stop)
             if not node.begin_again or stop.reason:
                 return code
             join = node.join
+            if node.remade:
+                remake_at = time.monotonic() + REMAKE_REST_S
 
 
 async def _join(join: Join, stop: StopSignal) -> bool:

@@ -56,7 +56,7 @@ class Pipeline:
     `ahead_max` is how many heights the executor can execute again; `bodies(batch)` are the transactions in order;
     `fetched(height)` is a sealed record that came from a peer, where one did; `missing(batch)` asks for bodies that
     neither has; `executed(record, left)` reports a stored block, and the hashes of its batch that did not run and wait
-    for another.
+    for another; `levelled()` that an executor whose state was thrown away is level again.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Pipeline:
         fetched: Callable[[int], BlockRecord | None],
         missing: Callable[[Batch], None],
         executed: Callable[[BlockRecord, Collection[bytes]], None],
+        levelled: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -79,16 +80,26 @@ class Pipeline:
         self._fetched = fetched
         self._missing = missing
         self._executed = executed
-        self._queue: asyncio.Queue[Batch] = asyncio.Queue()  # bounded by the replica's window
+        self._levelled = levelled
+        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()  # bounded by the replica's window
 
     def deliver(self, batch: Batch) -> None:
         """A batch is final: execute it in its turn."""
         self._queue.put_nowait(batch)
 
+    def level_executor(self) -> None:
+        """Bring the executor level with the store in its turn: its state was thrown away."""
+        self._queue.put_nowait(None)
+
     async def run(self) -> None:
         """Execute until cancelled. Raises `Diverged` or `StorageError` when going on would be wrong."""
         while True:
-            await self._apply(await self._queue.get())
+            batch = await self._queue.get()
+            if batch is None:
+                await self.catch_up(self._store.height)
+                self._levelled()
+            else:
+                await self._apply(batch)
 
     async def catch_up(self, height: int) -> None:
         """Bring the executor to `height` by replaying stored blocks, comparing every state root."""

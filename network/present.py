@@ -24,7 +24,7 @@ from ledger.types import (
     ValidatorSet,
     body_bytes,
 )
-from network.api import ContractInfo, EvidenceEntry, ExecutorStatus, NodeStatus
+from network.api import ContractInfo, EvidenceEntry, ExecutorStatus, NodeStatus, ScrubStatus
 from network.json_values import to_json
 
 Json = dict[str, Any]
@@ -270,6 +270,7 @@ def status(found: NodeStatus) -> Json:
         "mempool": {"transactions": found.mempool_transactions, "bytes": found.mempool_bytes},
         "halted": found.halted,
         "silence": found.silence,
+        "scrub": scrub(found.scrub),
         "started_ms": found.started_ms,
         "counters": dict(found.counters),
         "peers": [
@@ -284,6 +285,11 @@ def status(found: NodeStatus) -> Json:
             for peer in found.peers
         ],
     }
+
+
+def scrub(found: ScrubStatus) -> Json:
+    """How far the reading again of what is stored has come."""
+    return {name: getattr(found, name) for name in ScrubStatus.__struct_fields__} | {"problems": list(found.problems)}
 
 
 def executor_status(found: ExecutorStatus) -> Json:

@@ -12,7 +12,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -23,12 +23,13 @@ from consensus.overlooked import Overlooked
 from ledger.blocks import genesis_record
 from ledger.crypto import SigningKey, verify
 from ledger.errors import DataLost, DiskFull, GenesisError, InvalidProof, StorageError
-from ledger.journal import Journal
+from ledger.journal import Journal, read_again
+from ledger.quorum import power_of, quorum_power
 from ledger.salvage import salvage
 from ledger.store import BlockStore
 from ledger.transactions import identify
 from ledger.types import Batch, BlockRecord, Genesis, Seal
-from network.api import NodeStatus, PeerStatus
+from network.api import NodeStatus, PeerStatus, ScrubStatus
 from network.bodies import BodyKeeper
 from network.body_desk import BodyDesk
 from network.config import NodeConfig, split_address
@@ -46,10 +47,12 @@ from network.paths import NodePaths
 from network.pipeline import Diverged, Pipeline, StateMissing
 from network.proposer import Proposer
 from network.room import wait_for_room
+from network.scrub.mender import BlockMender
+from network.scrub.scrubber import Parts, Scrubber
 from network.service import ValidatorService
 from network.snapshots.behind import Behind
 from network.snapshots.desk import SnapshotDesk
-from network.snapshots.keeper import SnapshotKeeper, environment
+from network.snapshots.keeper import SnapshotKeeper, clear_rubbish, environment
 from network.supervisor import Child
 from network.sync import BlockSync
 from network.verification import Verifier
@@ -94,6 +97,7 @@ class ValidatorNode:
         executor_child: Child | None,
         *,
         join_not_before: float = 0.0,
+        remake_not_before: float = 0.0,
     ) -> None:
         self.config = config
         self.genesis = genesis
@@ -103,7 +107,11 @@ class ValidatorNode:
         """Why `wait` returned: not to end the process, but to make this object anew on the same directory."""
         self.join = ""
         """Why a snapshot must come first, where that is what `begin_again` is for: "behind", or the "state" is gone."""
+        self.remade = False
+        """Whether `begin_again` is for a block store that is damaged: it is made anew when it is opened."""
         self._join_not_before = join_not_before
+        self._remake_not_before = remake_not_before
+        self._damage_of_store: Callable[[], str] = lambda: ""
         self._key = key
         self._executor_child = executor_child
         self._paths = NodePaths(config.data_directory)
@@ -148,7 +156,11 @@ class ValidatorNode:
         self._opened.push_async_callback(self._gossip_desk.close)
         self._opened.callback(self._gossip.close)  # what lingers goes while there are links
         await self._mesh.start()
+        if self._scrubber is not None:
+            self._opened.callback(self._scrubber.close)
         self._opened.push_async_callback(self._stop_tasks)
+        if self._scrubber is not None:
+            self._spawn(self._scrubber.run(), "scrub")
         self._spawn(self._driver.run(), "driver")
         self._spawn(self._pipeline.run(), "pipeline")
         self._spawn(self._tick(), "tick")
@@ -181,7 +193,10 @@ class ValidatorNode:
         self._store.close()
 
     def _open_storage(self) -> None:
+        for name in clear_rubbish(self._paths.snapshots):
+            log.warning("the snapshot %s was half-written when this node ended: it is deleted", name)
         self._store = self._open_store()
+        self._damage_of_store = lambda: self._store.damage
         self._opened.callback(self._close_store)
         self._check_genesis()
         self._journal, records = self._open_journal()
@@ -291,6 +306,7 @@ class ValidatorNode:
             fetched=self._fetched.get,
             missing=self._find_bodies,
             executed=self._on_executed,
+            levelled=lambda: self._executor.mark_sealed_soon(self._store.sealed_height),
         )
         self._sync = BlockSync(
             chain_id=genesis.chain_id,
@@ -303,7 +319,9 @@ class ValidatorNode:
         )
         snapshots = self.config.snapshots
         self._snapshot_desk = SnapshotDesk(self._paths.snapshots, self._mesh.send_bulk)
-        self._snapshot_keeper = SnapshotKeeper(self.config.path.absolute(), snapshots.every, environment())
+        self._snapshot_keeper = SnapshotKeeper(
+            self.config.path.absolute(), snapshots.every, environment(), state_differs=self._on_state_differs
+        )
         self._behind = Behind(
             genesis=genesis,
             join_behind=snapshots.join_behind,
@@ -315,6 +333,12 @@ class ValidatorNode:
             leave=self._leave_behind,
         )
         self._evidence = EvidenceBook(self._paths.evidence, genesis)
+        self._mender = BlockMender(
+            genesis=genesis,
+            send=lambda member, message: self._mesh.send_bulk(member, peer_frame(message)),
+            linked=lambda: [each for each in self._others() if self._mesh.connected(each)],
+        )
+        self._scrubber = self._make_scrubber()
         self._service = ValidatorService(
             genesis=genesis,
             store=self._store,
@@ -325,6 +349,28 @@ class ValidatorNode:
             evidence=self._evidence,
         )
         self._server = Server(self._paths.validator_socket, self._service.handle)
+
+    def _make_scrubber(self) -> Scrubber | None:
+        rate = self.config.scrub.bytes_per_second
+        if not rate:
+            return None
+        parts = Parts(
+            genesis=self.genesis,
+            store=self._store,
+            snapshots=self._paths.snapshots,
+            mender=self._mender,
+            scrub_state=self._executor.scrub,
+            remake_state=self._remake_state,
+            journal=lambda: read_again(self._paths.journal, self._journal.size_bytes),
+            rewrite_journal=lambda: self._driver.rewrite_journal(),  # noqa: PLW0108 - there is no driver yet
+            spared=self._is_spared,
+            remake_store=self._remake_store,
+            halt=self._halt,
+        )
+        return Scrubber(parts, rate)
+
+    def _others(self) -> list[int]:
+        return [each for each in range(len(self.genesis.validators.members)) if each != self.member]
 
     def _addresses(self) -> dict[int, tuple[str, int]]:
         by_name = {member.name: index for index, member in enumerate(self.genesis.validators.members)}
@@ -382,6 +428,8 @@ class ValidatorNode:
             self._halt(str(error))
             if isinstance(error, DiskFull):
                 self._begin_again_later()
+            else:
+                self._begin_again_if_damaged()
         except StateMissing as error:
             self._driver.halt()
             self._leave_for_snapshot("state", str(error))
@@ -402,6 +450,50 @@ class ValidatorNode:
         self._halt(diagnosis)
         if self._driver.disk_full:
             self._begin_again_later()
+        else:
+            self._begin_again_if_damaged()
+
+    # ── damage to what is stored ──────────────────────────────────────────────────────────────────
+
+    def _begin_again_if_damaged(self) -> None:
+        """It votes no more, so nothing is lost by making the store anew now; but not again and again."""
+        damage = self._damage_of_store()
+        if damage and not self._remake_store(damage):
+            self.halted += (
+                ". The block store was made anew less than an hour ago and is damaged again: the disk or the memory of "
+                "this machine cannot be trusted. Stop the node, replace what fails, and start again"
+            )
+
+    def _remake_store(self, why: str) -> bool:
+        """End this validator; the next one finds the note of the damage, and makes the store anew."""
+        if time.monotonic() < self._remake_not_before:
+            return False
+        log.warning("%s: this validator begins again, with a new block store", why)
+        self._driver.halt()
+        self.remade = self.begin_again = True
+        self._stopped.set()
+        return True
+
+    def _is_spared(self) -> bool:
+        """Whether the others that are linked and level are a quorum without this node."""
+        views, validators = self._driver.replica.peers, self.genesis.validators
+        lowest = self._store.sealed_height - self.genesis.parameters.window
+        level = [each for each in self._others() if self._mesh.connected(each) and views[each].sealed_height >= lowest]
+        return power_of(level, validators.powers) >= quorum_power(validators.total_power)
+
+    def _on_state_differs(self, height: int) -> None:
+        """A process that read the whole state says that it does not give the sealed root."""
+        if self._scrubber is not None:
+            self._scrubber.suspect_state(
+                f"the state, read for a snapshot of height {height}, gives another root"
+            )
+
+    async def _remake_state(self) -> None:
+        """Have the executor throw its state away, and execute the blocks again."""
+        await self._executor.forget()
+        self._pipeline.level_executor()
+
+    # ── what makes it begin again ─────────────────────────────────────────────────────────────────
 
     def _begin_again_later(self) -> None:
         """A full disk is no damage: once there is room, this node is made anew on what its disk holds (scenario 75)."""
@@ -552,7 +644,8 @@ class ValidatorNode:
             case BlocksRequest() as request:
                 self._sync.serve(member, request)
             case Blocks() as blocks:
-                self._sync.on_blocks(member, blocks)
+                if not self._mender.take(member, blocks):
+                    self._sync.on_blocks(member, blocks)
             case (SnapshotsRequest() | ContentsRequest() | ChunkRequest()) as asked:
                 self._snapshot_desk.serve(member, asked)
             case Snapshots(offers):
@@ -661,6 +754,7 @@ class ValidatorNode:
                 "evidence": len(self._evidence),
             },
             silence="" if self.halted else replica.silence,
+            scrub=self._scrubber.report.status() if self._scrubber is not None else ScrubStatus(),
         )
 
     def _peer_statuses(self) -> tuple[PeerStatus, ...]:

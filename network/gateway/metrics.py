@@ -48,6 +48,18 @@ def add_node(page: Page, status: NodeStatus | None, *, reachable: bool) -> None:
     page.gauge("changing_view", "Whether a view change is under way.", status.changing_view)
     page.gauge("halted", "Whether the node has stopped with a diagnosis.", bool(status.halted))
     page.gauge("silent", "Whether the node holds its votes back at present; its status says why.", bool(status.silence))
+    page.gauge(
+        "scrub_problems",
+        "Damage to what is stored that is not mended; the status says which.",
+        len(status.scrub.problems),
+    )
+    for name, text, value in (
+        ("passes", "How often all that is stored was read again since the start.", status.scrub.passes),
+        ("bytes", "Bytes that were read again since the start.", status.scrub.bytes_read),
+        ("found", "Damage that was found since the start.", status.scrub.found),
+        ("mended", "Damage that was mended since the start.", status.scrub.mended),
+    ):
+        page.add(f"scrub_{name}_total", "counter", text, [({}, value)])
     page.gauge("mempool_transactions", "Transactions that wait for a block.", status.mempool_transactions)
     page.gauge("mempool_bytes", "Bytes of the transactions that wait for a block.", status.mempool_bytes)
     peers = [({"peer": peer.name}, peer) for peer in status.peers]

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ledger.snapshot_file import PART_SUFFIX
@@ -22,6 +22,7 @@ log = logging.getLogger("quorate.snapshots")
 SUFFIX = ".snapshot"
 DIGITS = 16
 MODULE = "network.snapshots.process"
+EXIT_STATE_DIFFERS = 3  # of that process: it read the whole state, and that does not give the sealed root
 
 
 def snapshot_path(directory: Path, height: int) -> Path:
@@ -34,11 +35,12 @@ def kept_snapshots(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{'[0-9]' * DIGITS}{SUFFIX}"), reverse=True)
 
 
-def clear_rubbish(directory: Path) -> None:
-    """Remove what a process left that died while it made one."""
-    for suffix in (PART_SUFFIX, SPOOL_SUFFIX):
-        for path in directory.glob(f"*{SUFFIX}{suffix}"):
-            path.unlink(missing_ok=True)
+def clear_rubbish(directory: Path) -> list[str]:
+    """Remove what a process left that died while it made one, and say which."""
+    found = [path for suffix in (PART_SUFFIX, SPOOL_SUFFIX) for path in directory.glob(f"*{SUFFIX}{suffix}")]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return [path.name for path in found]
 
 
 def delete_old(directory: Path, keep: int) -> None:
@@ -48,10 +50,20 @@ def delete_old(directory: Path, keep: int) -> None:
 
 
 class SnapshotKeeper:
-    """Follows the sealed heights of one node. `close` ends a process that is at work."""
+    """Follows the sealed heights of one node. `close` ends a process that is at work.
 
-    def __init__(self, config_path: Path, every: int, environment: Mapping[str, str]) -> None:
+    `state_differs(height)` is told when the state that was read for a snapshot does not give the sealed root.
+    """
+
+    def __init__(
+        self,
+        config_path: Path,
+        every: int,
+        environment: Mapping[str, str],
+        state_differs: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._config_path = config_path
+        self._state_differs = state_differs
         self._every = every
         self._environment = environment
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +98,8 @@ class SnapshotKeeper:
         code = await self._process.wait()
         if code:
             log.warning("no snapshot of height %d was made (its own message is above)", height)
+        if code == EXIT_STATE_DIFFERS:
+            self._state_differs(height)
 
 
 def environment() -> dict[str, str]:

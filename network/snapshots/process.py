@@ -13,13 +13,13 @@ import threading
 import time
 from pathlib import Path
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, StateDiffers
 from ledger.genesis import load_genesis
 from network.api import NodeUnavailable
 from network.config import NodeConfig, read_config
 from network.lifeline import set_up_logging
 from network.paths import NodePaths
-from network.snapshots.keeper import clear_rubbish, delete_old, snapshot_path
+from network.snapshots.keeper import EXIT_STATE_DIFFERS, clear_rubbish, delete_old, snapshot_path
 from network.snapshots.sources import from_running
 
 log = logging.getLogger("quorate.snapshots")
@@ -68,7 +68,7 @@ def main() -> int:
         make(config, arguments.height)
     except (LedgerError, NodeUnavailable, OSError) as error:
         log.error("no snapshot of height %d: %s", arguments.height, error)
-        return 1
+        return EXIT_STATE_DIFFERS if isinstance(error, StateDiffers) else 1
     return 0
 
 

@@ -3,14 +3,17 @@
 import hashlib
 import json
 import shutil
+import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from contracts import examples
 from ledger.genesis import load_genesis
 from ledger.keys import load_signing_key
+from ledger.scrub import check_height
 from ledger.store import BlockStore
 from network.cli import main
 from network.client import Client
@@ -20,6 +23,19 @@ from network.testnet import Testnet, make_testnet
 
 DEADLINE_S = 60
 EVERY, BEHIND = 20, 16
+DYING = Path(__file__).with_name("dying_node.py")
+PLACES_TO_DIE = (  # in the order in which a join comes to them: what lies there after one is what the next goes on from
+    ("fetched", 1),
+    ("fetched", 2),
+    ("fetched", 2),
+    ("built", 1),
+    ("ready", 1),
+    ("moved", 1),
+    ("moved", 1),
+    ("moved", 2),
+    ("cleared", 1),
+    ("forgotten", 1),
+)
 
 
 def until(condition, what):
@@ -70,6 +86,7 @@ def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, t
     for node in early:
         node.start()
     network.wait_ready(early)
+    genesis = load_genesis(network.genesis_path)
     with client_of(network, early) as client:
         client.deploy("registry", examples.source("registry"))
         numbers = iter(range(10_000))
@@ -105,7 +122,37 @@ def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, t
         assert "vote journal was lost" in status_of(late)["silence"]
         until(lambda: register(client, next(numbers)).ok and not status_of(late)["silence"], "it to vote again")
         assert status_of(late)["sealed_height"] > height
+        late.stop()
+        store = BlockStore(late.directory / "blocks")
+        assert store.header(height) is not None
+        store.close()
+        dies_at_every_place_of_its_join(late)
+        late.start()
+        network.wait_ready([late])
+        target = register(client, next(numbers)).height
+        until(lambda: status_of(late)["sealed_height"] >= target, "the fourth to catch up once more")
     late.stop()
+    assert not (late.directory / "joining").exists()
     store = BlockStore(late.directory / "blocks")
-    assert store.header(height) is not None
+    held = [0, *range(store.first_height, target + 1)]
+    assert [check_height(store, genesis, at).fault for at in held] == [None] * len(held)
     store.close()
+
+
+def dies_at_every_place_of_its_join(node):
+    """Killed with SIGKILL, started again, killed at the next place: each life goes on where the one before died."""
+    for part in ("blocks", "state", "snapshots"):
+        shutil.rmtree(node.directory / part)
+    (node.directory / "blocks.mark").unlink()
+    (node.directory / "joining").mkdir()
+    for place, count in PLACES_TO_DIE:
+        node.command = lambda place=place, count=count: [
+            *(sys.executable, str(DYING), place, str(count), str(node.directory), "--follow-parent")
+        ]
+        node.start()
+        until(lambda: node.exit_code() is not None, f"it to die at {place} {count}")
+        assert node.exit_code() == -signal.SIGKILL, node.log_tail()
+        node.kill()
+        assert any((node.directory / "joining").iterdir()) is not (place == "fetched" and count == 1)
+        assert (node.directory / "joining" / "ready").exists() is (place in ("moved", "cleared", "forgotten"))
+    del node.command

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import codec, snapshot_file, snapshot_maker, snapshot_tree
+from ledger import codec, snapshot, snapshot_file, snapshot_maker, snapshot_tree
 from ledger.blocks import genesis_record, next_header
 from ledger.crypto import SigningKey
 from ledger.errors import DataLost, InvalidProof, OtherFormat, StorageError
@@ -371,3 +371,78 @@ def test_a_writer_that_ends_early_leaves_nothing(tmp_path):
         chunk, data = chunks_of(ENTRIES)[0]
         writer.add_state(chunk, data)
     assert list(tmp_path.iterdir()) == []
+
+
+# ── names that are taken, and files of strangers ──────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("suffix", [snapshot_file.PART_SUFFIX, snapshot_maker.SPOOL_SUFFIX])
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_half_written_file_of_the_name_is_told_and_not_touched(tmp_path, suffix, kind):
+    """It may be another snapshot at work, or a link that was planted in a directory that others write to."""
+    treasure = tmp_path / "treasure"
+    treasure.write_bytes(b"mine")
+    taken = tmp_path / ("a.snapshot" + suffix)
+    taken.symlink_to(treasure) if kind == "link" else taken.write_bytes(b"mine")
+    with pytest.raises(StorageError, match="is there already: another snapshot of this name is being made, or one was"):
+        written(tmp_path / "a.snapshot")
+    assert taken.read_bytes() == treasure.read_bytes() == b"mine"
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([taken.name, "treasure"])
+    taken.unlink()
+    written(tmp_path / "a.snapshot")
+
+
+def test_a_name_that_was_taken_meanwhile_is_not_replaced(tmp_path):
+    path = tmp_path / "a"
+    with SnapshotWriter(path) as writer:
+        for chunk, data in chunks_of(ENTRIES):
+            writer.add_state(chunk, data)
+        path.symlink_to("nowhere")
+        with pytest.raises(StorageError, match="exists already"):
+            writer.finish(TOP, CHAIN[-1].seal)
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_pipe_and_a_directory_are_no_snapshots(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(StorageError, match="it is no regular file"):
+            SnapshotFile(tmp_path / name)
+    with pytest.raises(StorageError, match="No such file"):
+        SnapshotFile(tmp_path / "nothing")
+
+
+def with_piece(path, index, size):
+    """The same file, whole by all its checks, whose manifest claims another length for a piece."""
+    manifest = written(path, CHAIN[1:])
+    data = path.read_bytes()
+    pieces = list(manifest.pieces)
+    pieces[index] = msgspec.structs.replace(pieces[index], size_bytes=size)
+    encoded = msgspec.structs.replace(manifest, pieces=tuple(pieces)).encode()
+    offset = len(data) - snapshot_file._END_BYTES - len(manifest.encode())
+    place = snapshot_file._END.pack(offset, len(encoded))
+    check = snapshot_file._end_check(data[:12], encoded, place)
+    path.write_bytes(data[:offset] + encoded + place + check + b"SETARORQ")
+
+
+@pytest.mark.parametrize(("index", "told"), [(0, "chunk 0 of the state"), (-1, "the chunk of blocks 1 to 5")])
+def test_a_piece_that_claims_to_be_huge_is_not_read(tmp_path, index, told):
+    with_piece(tmp_path / "a", index, 1 << 30)
+    with pytest.raises(DataLost, match=rf"{told}.* is said to have {1 << 30} bytes, \d+ is the most"):
+        SnapshotFile(tmp_path / "a")
+
+
+def test_a_chunk_that_is_long_for_its_entries_is_not_even_decoded(small):
+    """Five bytes of an empty entry are twenty times as many once they are decoded."""
+    chunk, data = chunks_of(ENTRIES)[3]
+    empty = codec.encode(((b"", b""),) * (chunk.entry_bytes // 4))
+    assert len(data) <= chunk.entry_bytes + 16 < len(empty)
+    with pytest.raises(InvalidProof, match=r"bytes, .* is the most"):
+        read_chunk(chunk, empty, {})
+
+
+def test_many_small_blocks_with_large_seals_make_more_than_one_chunk(monkeypatch):
+    monkeypatch.setattr(snapshot, "BLOCKS_CHUNK_BYTES", 2800)
+    chunks = list(pack_blocks(CHAIN[1:]))
+    assert [(chunk.first, chunk.last) for chunk, _ in chunks] == [(1, 2), (3, 4), (5, 5)]
+    assert all(len(data) < 2 * 2800 for _, data in chunks)

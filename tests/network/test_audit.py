@@ -6,10 +6,16 @@ Damage is put through LevelDB, so that its own checksums hold and only the audit
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import random
+import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import msgspec
 import plyvel
@@ -41,7 +47,8 @@ from network.audit.rows import (
     read_rest,
     row_check,
 )
-from network.cli import main
+from network.cli import main, progress
+from network.cli.audit import _Bar
 from network.driver import REPLICA_RECORD
 from scripts.paper_node import PaperNode
 
@@ -837,3 +844,68 @@ def test_the_first_difference():
     assert first_difference(b"abc", b"abd") == 2
     assert first_difference(b"abc", b"ab") == 2
     assert first_difference(b"abc", b"abc") is None
+
+
+# ── how far it is ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_how_far_the_audit_is_and_is_left_as_it_was(whole, monkeypatch):
+    monkeypatch.setattr(progress, "_REDRAW_SECONDS", 0.0)
+    terminal = Terminal()
+    shown = progress.Progress(terminal)
+    verdict = Audit(whole.directory, whole.genesis, show=_Bar(shown.show).show).run()
+    lines = [line.rstrip() for line in terminal.getvalue().split("\r") if line]
+    assert len(lines) == BLOCKS + 1
+    assert re.fullmatch(rf"\[\.{{24}}\] +4%  height 0 of {BLOCKS}, 0 transactions, \d+/s", lines[0])
+    last = rf"\[#{{24}}\] 100%  height {BLOCKS} of {BLOCKS}, {verdict.transactions} transactions, \d+/s"
+    assert re.fullmatch(last, lines[-1])
+    done = [int(re.search(r"(\d+)%", line)[1]) for line in lines]
+    assert done == sorted(set(done))
+    shown.clear()
+    assert terminal.getvalue().endswith("\r" + " " * len(lines[-1]) + "\r")
+
+
+def test_what_is_no_terminal_gets_a_line_now_and_then(whole):
+    log = io.StringIO()
+    Audit(whole.directory, whole.genesis, show=_Bar(progress.Progress(log).show).show).run()
+    assert log.getvalue() == ""  # ten seconds are not over
+
+
+DYING = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from ledger import codec
+from ledger.types import Genesis
+from network.audit import Audit, run
+run.CHECKPOINT_EVERY = 8
+def show(standing):
+    if standing.height == 20:
+        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+directory, genesis, resume_file = map(Path, sys.argv[1:])
+Audit(directory, codec.decode(genesis.read_bytes(), Genesis), jobs=2, resume_file=resume_file, show=show).run()
+"""
+
+
+def test_an_audit_whose_process_is_killed_goes_on_where_its_file_says(damaged, tmp_path):
+    """SIGKILL to the real process, its two workers at work, and the same audit again."""
+    genesis, resume_file = tmp_path / "genesis", tmp_path / "audit.json"
+    genesis.write_bytes(damaged.node.genesis.encode())
+    words = [sys.executable, "-c", DYING, *map(str, (damaged.directory, genesis, resume_file))]
+    died = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    workers = died.stdout.split()
+    assert len(workers) == 2
+    assert json.loads(resume_file.read_text())["height"] == 16
+    deadline = time.monotonic() + 10
+    while any(Path("/proc", pid).exists() for pid in workers):  # nobody is left who waits for a dead audit
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    verdict = damaged.audit(resume_file=resume_file)
+    assert (verdict.finding, verdict.height, verdict.resumed_at) == (None, BLOCKS, 16)
+    assert verdict.transactions == 2 + 3 * (BLOCKS - 3)

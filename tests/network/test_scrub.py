@@ -1,0 +1,489 @@
+"""A running node reads again what it has stored, and has it mended: by peers, from itself, or it stops and says why."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import msgspec
+import plyvel
+import pytest
+
+from ledger.errors import DataLost, StorageError
+from ledger.snapshot_file import SnapshotFile
+from ledger.snapshot_maker import make_snapshot
+from ledger.state import State
+from ledger.store import BlockStore, damage_path, marker_path
+from network.api import NodeUnavailable, ScrubbedState
+from network.executor_process import damage_in
+from network.scrub import scrubber as module
+from network.scrub.mender import BlockMender
+from network.scrub.scrubber import Parts, Scrubber
+from network.snapshots.keeper import snapshot_path
+from network.validator import ValidatorNode
+from network.wire import Blocks, BlocksRequest
+from scripts.paper_node import PaperNode
+
+BLOCKS = 8
+WRONG = 5
+FAST = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    node = PaperNode(tmp_path_factory.mktemp("paper") / "node")
+    for _ in range(BLOCKS - 2):
+        node.block([node.transfer() for _ in range(2)])
+    node.close()
+    store = BlockStore(node.paths.blocks)
+    node.records = [store.record(height) for height in range(BLOCKS + 1)]
+    store.close()
+    state = State.open(node.paths.state)
+    node.entries = list(state.walk(BLOCKS))
+    state.close()
+    return node
+
+
+class Peer:
+    """Another member: gives what it has, bent as it likes."""
+
+    def __init__(self, records, bend=lambda records: records, silent=False):
+        self.records, self.bend, self.silent = records, bend, silent
+        self.asked = []
+
+
+class Node:
+    """What a scrubber is given, over a store whose rows were damaged before it was opened."""
+
+    def __init__(self, paper, directory, *, peers=None):
+        self.paper = paper
+        self.path = directory / "blocks"
+        self.snapshots = directory / "snapshots"
+        self.snapshots.mkdir(exist_ok=True)
+        self.store = BlockStore(self.path)
+        self.peers = peers if peers is not None else {1: Peer(paper.records)}
+        self.linked = set(self.peers)
+        self.halted, self.remade, self.state_made, self.journal_written = [], [], 0, 0
+        self.spared = False
+        self.state_faults, self.journal_faults = [], []
+        self.root = paper.records[BLOCKS].block.header.state_root
+        self.mender = BlockMender(genesis=paper.genesis, send=self.send, linked=lambda: self.linked, answer_s=0.05)
+        self.scrubber = Scrubber(
+            Parts(
+                genesis=paper.genesis,
+                store=self.store,
+                snapshots=self.snapshots,
+                mender=self.mender,
+                scrub_state=self.scrub_state,
+                remake_state=self.remake_state,
+                journal=self.journal,
+                rewrite_journal=self.rewrite_journal,
+                spared=lambda: self.spared,
+                remake_store=self.remade.append,
+                halt=self.halted.append,
+            ),
+            FAST,
+            rests=0,
+        )
+
+    def send(self, member, message):
+        assert isinstance(message, BlocksRequest)
+        peer = self.peers[member]
+        peer.asked.append((message.first, message.last))
+        if not peer.silent:
+            answer = Blocks(message.first, tuple(peer.bend(peer.records[message.first : message.last + 1])))
+            asyncio.get_running_loop().call_soon(self.mender.take, member, answer)
+        return True
+
+    async def scrub_state(self, after):
+        fault = self.state_faults.pop(0) if self.state_faults else ""
+        if isinstance(fault, Exception):
+            raise fault
+        return ScrubbedState(b"" if after else b"x", 100, 200, BLOCKS, self.root, fault)
+
+    async def remake_state(self):
+        self.state_made += 1
+
+    def journal(self):
+        yield 10
+        if self.journal_faults:
+            raise self.journal_faults.pop(0)
+
+    def rewrite_journal(self):
+        self.journal_written += 1
+
+    async def scrub(self):
+        await self.scrubber.run_pass()
+        return self.scrubber.report.status()
+
+    def close(self):
+        self.scrubber.close()
+        self.store.close()
+
+
+@pytest.fixture
+def node_of(paper, tmp_path):
+    """`node_of(damage...)`: a node whose rows were changed like this, (key, to), before it was started."""
+    store = BlockStore(tmp_path / "blocks")
+    for record in paper.records:
+        store.put(record)
+    store.sync()
+    store.close()
+    made = []
+
+    def make(*damage, **options):
+        database = plyvel.DB(str(tmp_path / "blocks"))
+        for key, to in damage:
+            value = database.get(key)
+            database.delete(key) if to is None else database.put(key, to(value))
+        database.close()
+        made.append(Node(paper, tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.close()
+
+
+def row(kind, height=WRONG):
+    return kind + height.to_bytes(8, "big")
+
+
+def flip(at):
+    def to(value):
+        changed = bytearray(value)
+        changed[at] ^= 4
+        return bytes(changed)
+
+    return to
+
+
+def stored(node):
+    return [node.store.record(height) for height in range(BLOCKS + 1)]
+
+
+# ── nothing is wrong ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_whole_node_is_read_in_full_and_nobody_is_asked(node_of):
+    node = node_of()
+    status = await node.scrub()
+    assert (status.part, status.passes, status.found, status.mended, status.problems) == ("waiting", 1, 0, 0, ())
+    assert status.bytes_read > sum(len(raw) for record in node.paper.records for raw in record.bodies)
+    assert status.last_pass_ms > 0
+    assert node.peers[1].asked == []
+    assert (await node.scrub()).passes == 2
+
+
+async def test_it_rests_after_every_step(node_of, monkeypatch):
+    """So many bytes a second at most, and most of the time at rest whatever a step costs."""
+    node = node_of()
+    rests = []
+
+    async def rest(seconds):
+        rests.append(seconds)
+
+    monkeypatch.setattr(module.asyncio, "sleep", rest)
+    node.scrubber._bytes_per_second, node.scrubber._rests = 1000, 49
+    await node.scrubber._rest(5000, 0.01)
+    await node.scrubber._rest(10, 0.01)
+    assert rests == [5.0, 0.49]
+
+
+# ── blocks ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "to"), [(b"h", flip(-1)), (b"b", None), (b"b", flip(-1)), (b"s", None), (b"s", flip(-1))]
+)
+async def test_a_damaged_block_comes_from_a_peer_and_nothing_is_left_for_the_next_start(node_of, kind, to, caplog):
+    node = node_of((row(kind), to))
+    status = await node.scrub()
+    assert (status.found, status.mended, status.problems) == (1, 1, ())
+    assert f"block {WRONG} is whole again, from v1" in status.latest
+    assert "DAMAGED: block 5" in caplog.text
+    assert "MENDED: block 5 is whole again, from v1" in caplog.text
+    assert node.peers[1].asked == [(WRONG, WRONG)]
+    assert stored(node) == node.paper.records
+    assert not damage_path(node.path).exists()
+    assert node.remade == node.halted == []
+
+
+async def test_damaged_blocks_side_by_side_are_mended_from_the_top(node_of):
+    node = node_of((row(b"h", 4), flip(50)), (row(b"h", 5), flip(50)), (row(b"b", 6), None))
+    status = await node.scrub()
+    assert (status.found, status.mended, status.problems) == (3, 3, ())
+    assert stored(node) == node.paper.records
+
+
+async def test_an_index_and_genesis_need_no_peer(node_of, paper):
+    hashes = b"n" + paper.records[3].block.header.hash
+    node = node_of((hashes, None), (row(b"b", 0), flip(20)), peers={})
+    status = await node.scrub()
+    assert (status.found, status.mended, status.problems) == (2, 2, ())
+    assert node.store.by_hash(paper.records[3].block.header.hash) == paper.records[3]
+    assert stored(node) == paper.records
+
+
+def without_seal(records):
+    return [msgspec.structs.replace(record, seal=None) for record in records]
+
+
+def other_bodies(records):
+    return [msgspec.structs.replace(record, bodies=(b"x",) * len(record.bodies)) for record in records]
+
+
+@pytest.mark.parametrize("bend", [without_seal, other_bodies], ids=["no seal", "other bodies"])
+async def test_a_liar_is_named_and_the_next_is_asked(node_of, paper, bend, caplog):
+    peers = {1: Peer(paper.records, bend), 2: Peer(paper.records, silent=True), 3: Peer(paper.records)}
+    node = node_of((row(b"b"), None), peers=peers)
+    status = await node.scrub()
+    assert f"block {WRONG} is whole again, from v3" in status.latest
+    assert "REFUSED: block 5 that v1 gave does not hold" in caplog.text
+    assert stored(node) == paper.records
+
+
+async def test_another_height_than_was_asked_for_is_refused(node_of, paper, caplog):
+    node = node_of((row(b"b"), None), peers={1: Peer(paper.records, lambda _: [paper.records[WRONG + 1]])})
+    status = await node.scrub()
+    assert len(status.problems) == 1
+    assert "it is block 6" in caplog.text
+
+
+async def test_what_nobody_has_is_told_and_asked_for_again(node_of, paper):
+    """The store stays as it is: to make it anew now would cut it off below the block."""
+    node = node_of((row(b"b"), flip(100)), peers={1: Peer([])})
+    status = await node.scrub()
+    assert (status.found, status.mended) == (1, 0)
+    (problem,) = status.problems
+    assert "the transactions of block 5" in problem
+    assert "no member that is linked has it" in problem
+    assert damage_path(node.path).exists()
+    node.state_faults = ["a value is wrong"]
+    status = await node.scrub()
+    assert status.found == 2
+    assert any("it is made again once the blocks are whole" in each for each in status.problems)
+    assert node.state_made == 0
+    node.peers[1].records = paper.records
+    await node.scrubber.look()
+    assert stored(node) == paper.records
+    status = await node.scrub()
+    assert status.problems == ()
+    assert not damage_path(node.path).exists()
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_taken(node_of, paper):
+    node = node_of()
+    assert not node.mender.take(1, Blocks(WRONG, (paper.records[WRONG],)))
+
+
+async def test_a_chain_that_contradicts_what_a_quorum_sealed_stops_the_node(node_of, paper):
+    """The peers' block 5 is sealed, and so is block 6 here, which follows another one."""
+    record = paper.records[WRONG]
+    header = msgspec.structs.replace(record.block.header, state_root=b"\x07" * 32)
+    other = msgspec.structs.replace(
+        record, block=msgspec.structs.replace(record.block, header=header), seal=paper.seal(header)
+    )
+    node = node_of((row(b"b"), None), peers={1: Peer([*paper.records[:WRONG], other])})
+    status = await node.scrub()
+    (halt,) = node.halted
+    assert "block 6 follows another block than v1 has, and both are sealed" in halt
+    assert "begin with a new directory once you know which is right" in halt
+    assert any("block 6 follows another block" in each for each in status.problems)
+
+
+# ── tables ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def torn(node_of, paper, tmp_path):
+    database = plyvel.DB(str(tmp_path / "blocks"))
+    database.compact_range()
+    database.close()
+    (table,) = (tmp_path / "blocks").glob("*.ldb")
+    data = bytearray(table.read_bytes())
+    data[data.find(paper.records[WRONG].bodies[0][-40:])] ^= 1
+    table.write_bytes(data)
+    return node_of()
+
+
+async def test_a_torn_table_is_mended_above_and_made_anew_when_the_node_is_spared(torn, paper):
+    status = await torn.scrub()
+    assert stored(torn) == paper.records
+    (problem,) = status.problems
+    assert "the store is made anew when the others are a quorum without this node, or at the next start" in problem
+    assert torn.remade == []
+    torn.spared = True
+    await torn.scrubber.look()
+    (why,) = torn.remade
+    assert why.endswith("every block is whole again")
+    assert damage_path(torn.path).exists()  # so the next start makes the store anew, and cuts nothing off:
+    torn.close()
+    from ledger.salvage import salvage
+
+    assert salvage(torn.path).height == BLOCKS
+    torn.store = BlockStore(torn.path)
+    assert (stored(torn), torn.store.lost_heights) == (paper.records, range(BLOCKS + 1, BLOCKS + 1))
+
+
+async def test_a_torn_table_is_not_made_anew_while_a_block_is_missing(torn, paper):
+    torn.spared = True
+    torn.peers[1].records = []
+    await torn.scrub()
+    assert torn.remade == []
+    torn.peers[1].records = paper.records
+    await torn.scrubber.look()
+    assert len(torn.remade) == 1
+
+
+async def test_damage_that_a_read_meets_starts_the_next_pass_at_once(node_of, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    node = node_of()
+    running = asyncio.create_task(node.scrubber.run())
+    while not node.scrubber.report.passes:
+        await asyncio.sleep(0.01)
+    node.store._database.delete(row(b"b"))
+    await asyncio.sleep(0.1)
+    assert node.scrubber.report.found == 0
+    with pytest.raises(DataLost):
+        node.store.record(WRONG)
+    while node.scrubber.report.passes < 2:
+        await asyncio.sleep(0.01)
+    assert stored(node) == node.paper.records
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+# ── files beside ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_marker_and_the_journal_are_written_anew(node_of):
+    node = node_of()
+    marker_path(node.path).unlink()
+    node.journal_faults = [DataLost("damaged while it was written anew")]
+    status = await node.scrub()
+    assert (status.found, status.mended, node.journal_written) == (1, 1, 0)
+    assert marker_path(node.path).exists()
+    node.journal_faults = [DataLost("damaged at offset 7")] * 2
+    status = await node.scrub()
+    assert (status.found, status.mended, node.journal_written) == (2, 2, 1)
+    assert "damaged at offset 7: it is written anew from memory" in status.latest
+
+
+async def test_a_damaged_snapshot_is_deleted_and_a_whole_one_is_kept(node_of, paper):
+    node = node_of()
+    top = paper.records[-1]
+    for height in (BLOCKS, 7):
+        path = snapshot_path(node.snapshots, height)
+        make_snapshot(path, paper.genesis, top.block.header, top.seal, paper.entries)
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+    half = node.snapshots / "0000000000000009.snapshot.part"
+    half.write_bytes(b"half")
+    status = await node.scrub()
+    assert (status.found, status.mended) == (1, 1)
+    assert not path.exists()
+    SnapshotFile(snapshot_path(node.snapshots, BLOCKS)).close()
+    assert half.exists()  # it may be at work; the next start, or the next snapshot, clears it
+
+
+# ── the state ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_damaged_state_is_made_again_once_and_then_the_machine_is_to_blame(node_of):
+    node = node_of()
+    node.state_faults = ["the value of the state at key 6b is wrong"]
+    status = await node.scrub()
+    assert (node.state_made, node.halted) == (1, [])
+    assert "it is deleted, and made again from the blocks" in status.latest
+    assert (await node.scrub()).problems == ()
+    node.state_faults = ["", "the value of the state at key 6c is wrong"]
+    await node.scrub()
+    assert node.state_made == 1
+    (halt,) = node.halted
+    assert "made again less than an hour ago" in halt
+    assert "delete state/ and start again" in halt
+
+
+async def test_a_state_with_another_root_than_the_sealed_header_is_damaged(node_of):
+    node = node_of()
+    node.root = b"\x01" * 32
+    status = await node.scrub()
+    assert node.state_made == 1
+    assert f"the state at height {BLOCKS} has root {node.root.hex()}" in status.latest
+
+
+async def test_what_a_snapshot_says_about_the_state_counts(node_of):
+    node = node_of()
+    node.scrubber.suspect_state("the state that was read gives another root")
+    await node.scrubber.look()
+    assert node.state_made == 1
+
+
+async def test_an_executor_that_does_not_answer_is_no_damage(node_of, monkeypatch):
+    monkeypatch.setattr(module, "SILENCE_S", 0.001)
+    node = node_of()
+    node.state_faults = [NodeUnavailable("it starts"), NodeUnavailable("it starts")]
+    assert (await node.scrub()).found == 0
+    node.state_faults = [NodeUnavailable("it is gone")] * 100
+    status = await node.scrub()
+    assert (status.found, status.passes) == (0, 2)
+
+
+def test_damage_is_found_behind_whatever_wrapped_it():
+    wrapped = RuntimeError("the host failed")
+    wrapped.__cause__ = StorageError("nothing more is written")
+    wrapped.__cause__.__cause__ = DataLost("a table is torn")
+    assert str(damage_in(wrapped)) == "a table is torn"
+    assert damage_in(RuntimeError("something else")) is None
+
+
+# ── the validator around it ───────────────────────────────────────────────────────────────────────
+
+
+class Driver:
+    def halt(self):
+        pass
+
+
+async def refused_to_write():
+    raise StorageError("the block store: nothing more is written until the node is restarted")
+
+
+def validator(tmp_path, paper, damage, **options):
+    node = ValidatorNode(SimpleNamespace(data_directory=tmp_path), paper.genesis, None, 0, None, **options)
+    node._driver, node._damage_of_store = Driver(), lambda: damage
+    return node
+
+
+async def test_a_validator_that_halts_over_a_torn_table_begins_again_by_itself(tmp_path, paper):
+    """It votes no more: nothing is lost by making its store anew at once."""
+    node = validator(tmp_path, paper, "a table is torn")
+    await node._guard(refused_to_write())
+    assert (node.begin_again, node.remade, node.join) == (True, True, "")
+    assert node._stopped.is_set()
+
+
+async def test_one_whose_store_was_made_anew_just_now_stays_halted_and_says_why(tmp_path, paper):
+    node = validator(tmp_path, paper, "a table is torn", remake_not_before=time.monotonic() + 60)
+    await node._guard(refused_to_write())
+    assert (node.begin_again, node.remade) == (False, False)
+    assert "nothing more is written until the node is restarted. The block store was made anew less than" in node.halted
+    assert "Stop the node, replace what fails, and start again" in node.halted
+
+
+async def test_one_that_halts_for_another_reason_stays_halted(tmp_path, paper):
+    node = validator(tmp_path, paper, "")
+    await node._guard(refused_to_write())
+    assert (node.begin_again, "made anew" in node.halted) == (False, False)
+
+
+@pytest.mark.parametrize(("heights", "spared"), [((9, 20, 30), True), ((9, 7, 9), False), ((9, None, 9), False)])
+async def test_a_node_is_spared_when_the_others_are_level_and_a_quorum(tmp_path, paper, heights, spared):
+    """The window is 8: at height 16 whoever sealed 8 is level. One of four may be away, and that is this one."""
+    node = validator(tmp_path, paper, "")
+    node._store = SimpleNamespace(sealed_height=16)
+    views = [SimpleNamespace(sealed_height=height or 0) for height in (0, *heights)]
+    node._driver = SimpleNamespace(replica=SimpleNamespace(peers=views))
+    node._mesh = SimpleNamespace(connected=lambda member: heights[member - 1] is not None)
+    assert node._is_spared() is spared
