@@ -49,7 +49,7 @@ def open_proof(data: bytes) -> Parts:
     if len(data) > FILE_BYTES_MAX:
         raise InvalidProof(f"the file has {len(data)} bytes, at most {FILE_BYTES_MAX} are a proof")
     try:
-        document = json.loads(data.decode())
+        document = json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise InvalidProof("the file is not JSON") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -59,6 +59,11 @@ def open_proof(data: bytes) -> Parts:
     if data != expected:
         raise InvalidProof(_difference(data, expected, document))
     return proof
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(name)
 
 
 def write_proof(kind: str, fields: Parts) -> str:

@@ -51,12 +51,17 @@ class ProvenValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedProof:
-    """What a proof file proves; what its kind lacks is None. `signers` are those in the seal, of `member_count`."""
+    """What a proof file proves; what its kind lacks is None. `signers` are those in the seal, of `member_count`.
+
+    `closings` are the changes of the set of validators on the way from what was trusted.
+    """
 
     text: str
     kind: str
     header: Header
     header_hash: bytes
+    seal: Seal
+    closings: tuple[Closing, ...]
     signers: tuple[str, ...]
     member_count: int
     transaction: Transaction | None
@@ -85,6 +90,11 @@ class VerifiedProof:
 def prove_header(record: BlockRecord, way: Way = FROM_GENESIS) -> str:
     """The file for a sealed header alone. Raises `InvalidProof` when the block has no seal, as do those below."""
     return write_proof("header", _sealed(record, way))
+
+
+def prove_sealed(header: Header, seal: Seal, way: Way = FROM_GENESIS) -> str:
+    """The same, where no more than the header and its seal is at hand."""
+    return write_proof("header", _parts(header, seal, way))
 
 
 def prove_transaction(record: BlockRecord, index: int, way: Way = FROM_GENESIS) -> str:
@@ -123,10 +133,14 @@ def _sealed(record: BlockRecord, way: Way) -> dict[str, Any]:
         raise InvalidProof(
             f"block {record.height} is not sealed" + (" yet" if record.height else ": it is the genesis")
         )
+    return _parts(record.block.header, record.seal, way)
+
+
+def _parts(header: Header, seal: Seal, way: Way) -> dict[str, Any]:
     fields: dict[str, Any] = {"closings": [_closing(each) for each in way.closings]}
     if way.anchor is not None:
         fields["anchor"] = {"header": way.anchor[0].encode().hex(), "validators": way.anchor[1].encode().hex()}
-    return fields | {"header": record.block.header.encode().hex(), "seal": record.seal.encode().hex()}
+    return fields | {"header": header.encode().hex(), "seal": seal.encode().hex()}
 
 
 def _closing(closing: Closing) -> dict[str, str]:
@@ -158,6 +172,8 @@ def verify_proof(data: bytes | str, trusted: Genesis | bytes) -> VerifiedProof:
             kind=found.kind,
             header=codec.decode(found.header["raw"], Header),
             header_hash=found.header["hash"],
+            seal=codec.decode(found.seal["raw"], Seal),
+            closings=tuple(map(_read_closing, found.closings)),
             signers=found.signers,
             member_count=found.member_count,
             transaction=codec.decode(found.transaction["raw"], Transaction) if found.transaction else None,
@@ -167,6 +183,14 @@ def verify_proof(data: bytes | str, trusted: Genesis | bytes) -> VerifiedProof:
         )
     except CodecError as error:  # sealed by a quorum, and yet nothing that this program writes
         raise InvalidProof(f"what it proves cannot be read: {error}") from None
+
+
+def _read_closing(closing: dict[str, Any]) -> Closing:
+    return Closing(
+        codec.decode(closing["header"]["raw"], Header),
+        codec.decode(closing["seal"]["raw"], Seal),
+        codec.decode(closing["validators"], ValidatorSet),
+    )
 
 
 def trust_in(trusted: Genesis | bytes) -> Trust:

@@ -105,6 +105,7 @@ class Header(Struct, frozen=True, gc=False):
 
     `time_ms` is the larger of the batch's timestamp and the parent's time plus one. `transactions_root` is
     the RFC 9162 root over the hashes of the *executed* transactions, `receipts_root` over their receipts.
+    `next_validators_hash` names the set that seals the block after this one: its own, but for an epoch's last.
     """
 
     chain_id: Hash

@@ -7,8 +7,10 @@ block exists, nor what a value means to its contract.
 
 The chain of trust: what the reader trusts (a genesis, or the hash of one header) names a set of validators; a quorum of
 these signed the hash of a header; where the set changed on the way, each epoch's closing header, sealed by the set that
-it closes, names the next. The sealed header has three roots: of transactions and of receipts (RFC 9162 trees), and of
-the state (`ledger.state_proof` defines that tree). What is proven stands under one of them.
+it closes, names the next. (A header's `next_validators_hash` names the set that seals the block after it: its own, but
+for the last of an epoch. A change that is under way is announced in the state, and hands over nothing.) The sealed
+header has three roots: of transactions and of receipts (RFC 9162 trees), and of the state (`ledger.state_proof` defines
+that tree). What is proven stands under one of them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Trust(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What a file proves. `signers` are the names in its seal, of `member_count` members.
+    """What a file proves. `signers` are the names in its seal, of `member_count` members; `closings` the changes of the
+    set on the way.
 
     The parts have the names and the order of `ledger.types`; each has its bytes too, as "raw". What the kind of proof
     lacks is empty. `state` has contract, variable, elements (of the key), key, and value, which is None for absence.
@@ -41,6 +44,8 @@ class Verified(NamedTuple):
 
     kind: str
     header: Parts
+    seal: Parts
+    closings: list[Parts]
     signers: tuple[str, ...]
     member_count: int
     transaction: Parts
@@ -65,6 +70,8 @@ def verify(data: bytes, trust: Trust) -> Verified:
     return Verified(
         proof["kind"],
         header,
+        proof["seal"],
+        proof["closings"],
         tuple(members[entry["member"]]["name"] for entry in proof["seal"]["signatures"]),
         len(members),
         proof["transaction"],

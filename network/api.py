@@ -196,10 +196,14 @@ class Frozen(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ScrubbedState(msgspec.Struct, frozen=True, array_like=True):
-    """Some rows of the state, read again. `after` is where to go on, empty at the end; `fault` a sentence or empty."""
+    """Some rows of the state, read again. `after` is where to go on, empty at the end; `fault` a sentence or empty.
+
+    `took_s` is the processor's time that it took.
+    """
 
     after: bytes
     bytes_read: int
+    took_s: float
     size_bytes: int
     height: int
     state_root: bytes

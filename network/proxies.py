@@ -104,6 +104,11 @@ class ValidatorProxy(_Proxy):
         answer: ValidatorSet = await self.ask(api.GetValidators(), ValidatorSet)
         return answer
 
+    async def validator_set(self, name: bytes) -> ValidatorSet | None:
+        """The set with this hash."""
+        answer: ValidatorSet | None = await self.ask(api.GetValidatorSet(name), ValidatorSet | None)
+        return answer
+
     async def blocks(self, first: int, last: int, light: bool = False) -> list[BlockRecord]:
         answer: list[BlockRecord] = await self.ask(api.GetBlocks(first, last, light), list[BlockRecord])
         return answer

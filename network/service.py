@@ -29,6 +29,7 @@ from network.api import (
     GetStatus,
     GetTransaction,
     GetValidators,
+    GetValidatorSet,
     NodeStatus,
     Submit,
     Subscribe,
@@ -95,6 +96,8 @@ class ValidatorService:
                 return self._genesis
             case GetValidators():
                 return self._genesis.validators
+            case GetValidatorSet(name):
+                return self._genesis.validators if name == self._genesis.validators.hash else None
             case GetBlocks(first, last, light):
                 return await self._blocks(first, last, light)
             case GetBlockByHash(block_hash):

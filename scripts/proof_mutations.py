@@ -106,6 +106,43 @@ def _other_keys(draw: Draw, data: bytes) -> bytes:
     return as_text(document).encode()
 
 
+def _nest(draw: Draw, data: bytes) -> bytes:
+    """A value wrapped in lists or objects, a few or more than any reader of JSON goes down."""
+    document: Document = json.loads(data)
+    name, depth = draw.choice(list(document)), draw.choice((1, 3, 100, 2_000, 20_000))
+    head, tail = draw.choice(((b"[", b"]"), (b'{"a":', b"}")))
+    text = as_text({name: document[name]}).encode()
+    inner = text[text.index(b":") + 1 : text.rindex(b"}")].strip()
+    return data.replace(inner, head * depth + inner + tail * depth, 1)
+
+
+def _say_twice(draw: Draw, data: bytes) -> bytes:
+    """A key that stands twice, first or last with another value: readers of JSON differ in which they take."""
+    document: Document = json.loads(data)
+    name, value = draw.choice(list(document)), draw.choice(VALUES)
+    again = json.dumps({name: value})[1:-1].encode()
+    if draw.random() < 0.5:
+        return b"{\n  " + again + b"," + data[1:]
+    return data[: data.rindex(b"\n}")] + b",\n  " + again + b"\n}\n"
+
+
+def _not_utf8(draw: Draw, data: bytes) -> bytes:
+    """Bytes that are no text inside one of the strings: cut short, too long, a surrogate, beyond the last character."""
+    places = [place for place, byte in enumerate(data) if byte in b'"']
+    place = draw.choice(places) + 1
+    strange = draw.choice((b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\\ud800", b"\\u0000"))
+    return data[:place] + strange + data[place:]
+
+
+def _blow_up(draw: Draw, data: bytes) -> bytes:
+    """Far too many items in the place of a value, or the value itself many times."""
+    document: Document = json.loads(data)
+    name, count = draw.choice(list(document)), 20_000
+    again = [document[name]] * (count // len(str(document[name])) + 1)
+    many: Sequence[Any] = (again, "00" * count, "é" * count, 10**300, [0] * count)
+    return as_text(document | {name: draw.choice(many)}).encode()
+
+
 TEXT: Sequence[Callable[[Draw, bytes], bytes]] = (
     _change_byte,
     _flip_bit,
@@ -117,6 +154,10 @@ TEXT: Sequence[Callable[[Draw, bytes], bytes]] = (
     _other_space,
     _other_value,
     _other_keys,
+    _nest,
+    _say_twice,
+    _not_utf8,
+    _blow_up,
 )
 
 

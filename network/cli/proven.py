@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ledger.types import Genesis
 
 Rows = list[tuple[str, object]]
+CHANGES_SHOWN = 5
 
 
 def check_names_file(found: VerifiedProof, file: Path) -> str:
@@ -73,6 +74,7 @@ def tell(found: VerifiedProof, genesis: Genesis | None, file: Path | None, diges
         ("network", _network(found, genesis)),
         ("block", found.header_hash.hex()),
         ("sealed by", ", ".join(found.signers)),
+        *_changes(found),
         *_rows(found, genesis),
     ]
     if digest is not None:
@@ -93,6 +95,17 @@ def _claim(found: VerifiedProof) -> str:
 def _network(found: VerifiedProof, genesis: Genesis | None) -> str:
     chain = found.header.chain_id.hex()
     return f"chain {chain}, from the trusted header on" if genesis is None else f"{genesis.network}, chain {chain}"
+
+
+def _changes(found: VerifiedProof) -> Rows:
+    """How the trust of the reader reached those who sealed it, where they are not those that the reader knew."""
+    last = ", ".join(str(closing.header.height) for closing in found.closings[-CHANGES_SHOWN:])
+    earlier = "..., " if len(found.closings) > CHANGES_SHOWN else ""
+    return (
+        [("validators", f"changed after block {earlier}{last}: each time the set before named the next")]
+        if last
+        else []
+    )
 
 
 def _rows(found: VerifiedProof, genesis: Genesis | None) -> Rows:
@@ -154,6 +167,7 @@ def document(found: VerifiedProof, genesis: Genesis | None, digest: str | None) 
         "time_ms": found.time_ms,
         "signers": list(found.signers),
         "member_count": found.member_count,
+        "validator_changes": [closing.header.height for closing in found.closings],
     }
     if found.receipt is not None:
         shown["transaction_id"] = found.receipt.transaction_id.hex()

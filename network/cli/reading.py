@@ -15,6 +15,9 @@ from network.cli.outcomes import outcome_rows, shown
 if TYPE_CHECKING:
     from network.client import Client
 
+PROVEN = "against the genesis"
+UNPROVEN = "no, one node says so; --genesis FILE proves it"
+
 STATUS_EXAMPLES = examples("quorate status", "quorate status --url http://127.0.0.1:8102 --json")
 BLOCK_EXAMPLES = examples("quorate block", "quorate block 12", "quorate block 12 --json")
 TX_EXAMPLES = examples("quorate tx 5be1...90aa", "quorate tx 5be1...90aa --receipt receipt.json")
@@ -50,6 +53,7 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
             ("view", f"{found['view']}, primary is {_name_of(found['primary'], found)}"),
             ("mempool", f"{found['mempool']['transactions']} transactions, {found['mempool']['bytes']} bytes"),
             *_executor(found.get("executor", {})),
+            *_scrub(found.get("scrub", {})),
         ]
     )
     say("peers")
@@ -65,6 +69,22 @@ def _executor(found: dict[str, Any]) -> list[tuple[str, object]]:
         ("protections", ", ".join(found["sandbox"]) or "none"),
     ]
     return rows + [("missing", f"{name}: {why}") for name, why in found.get("unprotected", {}).items()]
+
+
+def _scrub(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """What reading again what is stored has found, and how far it is."""
+    if not found:
+        return []
+    part, done, of = found["part"], found["done"], found["of"]
+    where = {
+        "off": "off",
+        "waiting": f"all was read at {utc(found['last_pass_ms'])}" if found["passes"] else "begins soon",
+        "blocks": f"at block {done} of {of}",
+        "state": f"at {done * 100 // max(1, of)}% of the state",
+    }.get(part, f"at the {part}")
+    rows: list[tuple[str, object]] = [("disk check", f"{where}; {found['found']} found, {found['mended']} mended")]
+    rows += [("latest", found["latest"])] if found["latest"] else []
+    return rows + [("DAMAGED", problem) for problem in found["problems"]]
 
 
 def _name_of(member: int, status: dict[str, Any]) -> str:
@@ -111,6 +131,7 @@ def block(
             ("state root", header["state_root"]),
             ("gas used", header["gas_used"]),
             ("transactions", header["transaction_count"]),
+            ("proven", PROVEN if genesis else UNPROVEN),
         ]
     )
     for item in found["transactions"]:
@@ -163,6 +184,7 @@ def _show_transaction(found: dict[str, Any]) -> None:
     rows = [*outcome_rows(read_outcome(found)), ("sender", transaction["sender"]), *(("call", call) for call in calls)]
     if found["state"] == "sealed":
         rows.append(("time", utc(found["time_ms"])))
+        rows.append(("proven", PROVEN if found["proven"] else UNPROVEN))
     say_fields(rows)
 
 

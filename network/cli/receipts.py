@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json, short
+from network.cli.console import AsJson, UserError, examples, explain, hint, printable, say, say_fields, say_json, short
 from network.cli.proven import check_names_file, document, tell
 
 if TYPE_CHECKING:
     from ledger.types import Genesis
+
+EXIT_INVALID, EXIT_UNFIT = 1, 2
 
 VERIFY_EXAMPLES = examples(
     "quorate verify receipt.json",
@@ -68,7 +70,7 @@ def verify(
 
     It needs the genesis file (or, for a proof made so, the hash of one header), and neither a node nor a network.
     Exit code 0 when everything holds, 1 when it does not; then it says why, and of a directory, which byte is the
-    first wrong one. 2 when there is nothing that could be checked: no such directory, or a node is running there.
+    first wrong one. 2 when nothing could be checked: no such file, no genesis, or a node is running in the directory.
     """
     if (receipt is None) == (data is None):
         raise typer.BadParameter("give a FILE to check, or --data DIR for a node's directory, and not both")
@@ -83,11 +85,23 @@ def verify(
 
 
 def _verify_file(path: Path, genesis: Path | None, header: str, file: Path | None, *, as_json: bool) -> None:
+    from ledger.errors import GenesisError
+
+    try:
+        _judge_file(path, genesis, header, file, as_json=as_json)
+    except (UserError, GenesisError, OSError) as error:  # not to be taken for a verdict
+        hint(f"quorate: {explain(error)}")
+        raise typer.Exit(EXIT_UNFIT) from None
+
+
+def _judge_file(path: Path, genesis: Path | None, header: str, file: Path | None, *, as_json: bool) -> None:
     from ledger.errors import InvalidProof
     from ledger.genesis import load_genesis
+    from ledger.proof_file import FILE_BYTES_MAX
     from ledger.proofs import verify_proof
 
-    data = path.read_bytes()
+    with path.open("rb") as opened:
+        data = opened.read(FILE_BYTES_MAX + 1)  # one more than any proof has is enough: a device has no end
     trusted_header = read_header_hash(header)
     trusted = None if trusted_header else load_genesis(genesis or _genesis_beside(path))
     try:
@@ -100,8 +114,8 @@ def _verify_file(path: Path, genesis: Path | None, header: str, file: Path | Non
         if as_json:
             say_json({"valid": False, "because": str(error)})
         else:
-            say(f"invalid, because {error}")
-        raise typer.Exit(1) from None
+            say(f"invalid, because {printable(str(error))}")
+        raise typer.Exit(EXIT_INVALID) from None
     if as_json:
         say_json(document(found, trusted, digest))
     else:

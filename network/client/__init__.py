@@ -16,9 +16,11 @@ from network.client.errors import (
     NotConfigured,
     ProofInvalid,
     Rejected,
+    SealedHeader,
     TransactionFailed,
     Unavailable,
     Undecided,
+    UnknownEpoch,
 )
 from network.client.light import LightClient
 from network.client.messages import Event, Outcome, StateValue
@@ -38,8 +40,10 @@ __all__ = [
     "ProofInvalid",
     "ReadMode",
     "Rejected",
+    "SealedHeader",
     "StateValue",
     "TransactionFailed",
     "Unavailable",
     "Undecided",
+    "UnknownEpoch",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from ledger.proofs import VerifiedProof
 from ledger.types import BlockRecord, Genesis, Header
 from network.client import web
 from network.client.core import GAS_LIMIT, CallLike, Core, Flow
-from network.client.errors import Rejected
+from network.client.errors import ProofInvalid, Rejected, Unavailable
 from network.client.messages import Ask, Event, Outcome, Pause, Reply, StateValue
 from network.client.reads import ReadMode
 from network.client.sse import EventReader
@@ -34,16 +35,26 @@ class AsyncClient:
         timeout_s: float = 30.0,
         gas_limit: int = GAS_LIMIT,
         read_mode: ReadMode | None = None,
+        trust_file: Path | str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit, read_mode=read_mode)
+        self._core = Core(
+            urls,
+            key,
+            genesis,
+            timeout_s=timeout_s,
+            gas_limit=gas_limit,
+            read_mode=read_mode,
+            trust_file=trust_file,
+        )
         self._http = httpx.AsyncClient(verify=web.tls_context(), limits=web.LIMITS, transport=transport)
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, and keep what was verified in the trust file."""
         await self._http.aclose()
+        self._core.keep_trust()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -151,13 +162,18 @@ class AsyncClient:
             yield found
 
     @property
+    def verified_epoch(self) -> int:
+        """The newest epoch whose validators this client has verified; 0 is that of the genesis."""
+        return self._core.light.epoch if self._core.light else 0
+
+    @property
     def verified_height(self) -> int:
         """The highest height whose sealed header this client has verified, -1 before the first."""
         return self._core.light.height if self._core.light else -1
 
-    async def transaction(self, transaction_id: bytes | str) -> dict[str, Any]:
-        """A transaction as a node knows it (unproven)."""
-        return await self._run(self._core.transaction(transaction_id))
+    async def transaction(self, transaction_id: bytes | str, mode: ReadMode | None = None) -> dict[str, Any]:
+        """A transaction, proven where it is sealed (unless `mode` is "local"): its "proven" says so."""
+        return await self._run(self._core.transaction(transaction_id, mode))
 
     async def proof(self, transaction_id: bytes | str) -> VerifiedProof:
         """The verified one-file receipt."""
@@ -171,19 +187,33 @@ class AsyncClient:
         """A block by height or hash, as the ledger has it; verified where there is a genesis."""
         return await self._run(self._core.block_record(block))
 
-    async def blocks(self, before: int | None = None, limit: int = 20) -> list[dict[str, Any]]:
-        """Summaries of blocks, newest first (unproven)."""
-        return await self._run(self._core.blocks(before, limit))
+    async def blocks(
+        self, before: int | None = None, limit: int = 20, mode: ReadMode | None = None
+    ) -> list[dict[str, Any]]:
+        """Summaries of blocks, newest first, each proven (unless `mode` is "local"); that none is newer is not."""
+        return await self._run(self._core.blocks(before, limit, mode))
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Any other JSON resource of the API, from some node."""
         return await self._run(self._core.get(path, **params))
 
     async def events(
-        self, *, contract: str = "", event: str = "", types: str = "", start: int | None = None, cursor: str = ""
+        self,
+        *,
+        contract: str = "",
+        event: str = "",
+        types: str = "",
+        start: int | None = None,
+        cursor: str = "",
+        mode: ReadMode | None = None,
     ) -> AsyncIterator[Event]:
-        """Events from height `start` (or after `cursor`) on, without end."""
-        reader = EventReader(cursor)
+        """Events from height `start` (or after `cursor`) on, without end.
+
+        Each is proven, unless `mode` is "local"; a node whose events are not is passed over. That none was left out
+        nothing proves. Raises `ProofInvalid` when no node's hold, and `Forked`.
+        """
+        chosen = self._core.provable(mode)
+        reader, seen, liars = EventReader(cursor), cursor, 0
         params = web.event_params(contract, event, types, start)
         while True:
             url = self._core.nodes.pick()
@@ -200,9 +230,17 @@ class AsyncClient:
                     async for line in response.aiter_lines():
                         found = reader.line(line)
                         if found is not None:
+                            found = await self._run(self._core.event(found, url, chosen))
+                            seen, liars = found.cursor, 0
                             yield found
-            except httpx.TransportError:
+            except (httpx.TransportError, Unavailable):
                 self._core.nodes.failed(url)
+            except ProofInvalid:
+                self._core.nodes.failed(url)
+                liars += 1
+                if liars >= len(self._core.nodes):
+                    raise
+                reader = EventReader(seen)
             await asyncio.sleep(web.RECONNECT_S)
 
     # ── performing ────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,7 @@
-"""Receipts, blocks and state values checked against the genesis: what a node gave holds, or it is `ProofInvalid`."""
+"""Blocks and state values, checked as far as that goes without knowing who may seal: `ProofInvalid`, or they hold.
+
+Whether a quorum sealed a header is for the light client to say (`network.client.light`).
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.keys import BadKey, state_key
-from ledger import blocks, codec, seals
+from ledger import blocks, codec
 from ledger.errors import LedgerError
-from ledger.proofs import VerifiedProof, verify_proof
+from ledger.proofs import VerifiedProof
 from ledger.state_proof import check_state_proof
-from ledger.types import BlockRecord, Genesis
+from ledger.types import BlockRecord
 from network.client.errors import ProofInvalid
 from network.client.messages import StateValue
 
 
-def checked_proof(text: bytes, transaction_id: bytes, genesis: Genesis) -> VerifiedProof:
-    """A receipt file, verified, and about this transaction. Raises `ProofInvalid`."""
-    try:
-        found = verify_proof(text, genesis)
-    except LedgerError as error:
-        raise ProofInvalid(f"the proof of {transaction_id.hex()} does not hold: {error}") from None
+def about_transaction(found: VerifiedProof, transaction_id: bytes) -> VerifiedProof:
+    """A verified proof, if it is the receipt of this transaction. Raises `ProofInvalid`."""
     if found.transaction is None or found.receipt is None:
         raise ProofInvalid(f"the proof of {transaction_id.hex()} is one of kind {found.kind!r}")
     if found.receipt.transaction_id != transaction_id:
@@ -28,46 +27,30 @@ def checked_proof(text: bytes, transaction_id: bytes, genesis: Genesis) -> Verif
     return found
 
 
-def checked_block(data: bytes, name: str, genesis: Genesis | None) -> BlockRecord:
+def read_block(data: bytes, name: str) -> BlockRecord:
     """A block record whose parts belong together and that is the one asked for. Raises `ProofInvalid`."""
     try:
         record = codec.decode(data, BlockRecord)
         blocks.check_record(record)
-        header = record.block.header
-        if name not in (str(header.height), header.hash.hex()):
-            raise ProofInvalid(f"the node gave block {header.height}, asked was {name}")
-        if genesis is not None:
-            _check_seal(record, genesis)
     except LedgerError as error:
         raise ProofInvalid(f"block {name} does not hold: {error}") from None
+    header = record.block.header
+    if name not in (str(header.height), header.hash.hex()):
+        raise ProofInvalid(f"the node gave block {header.height}, asked was {name}")
     return record
 
 
-def _check_seal(record: BlockRecord, genesis: Genesis) -> None:
-    header = record.block.header
-    if header.chain_id != genesis.chain_id:
-        raise ProofInvalid(f"block {header.height} is of chain {header.chain_id.hex()}, not of this genesis")
-    if header.height == blocks.GENESIS_HEIGHT:
-        if header != blocks.genesis_header(genesis, header.state_root):
-            raise ProofInvalid("block 0 is not the one that this genesis makes")
-        return
-    if record.seal is None:
-        raise ProofInvalid(f"block {header.height} came without a seal")
-    seals.verify_sealed_header(header, record.seal, genesis.validators)
-
-
-# ── state ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def checked_light(data: bytes, genesis: Genesis) -> BlockRecord:
-    """A block without bodies and receipts whose header is sealed. Raises `ProofInvalid`."""
+def read_light(data: bytes) -> BlockRecord:
+    """A block without bodies and receipts whose parts belong together. Raises `ProofInvalid`."""
     try:
         record = codec.decode(data, BlockRecord)
         blocks.check_block(record.block)
-        _check_seal(record, genesis)
     except LedgerError as error:
         raise ProofInvalid(f"a block's header does not hold: {error}") from None
     return record
+
+
+# ── state ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def checked_state(

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from ledger.proofs import VerifiedProof
 from ledger.transactions import identify, sign_transaction
 from ledger.types import BlockRecord, Call, Genesis, Header
 from network import present
-from network.client import reads
+from network.client import proven, reads
 from network.client.answers import (
     Json,
     expect_success,
@@ -35,11 +36,12 @@ from network.client.answers import (
     refused_or_unavailable,
     rejection,
 )
-from network.client.checks import checked_block, checked_proof, checked_state, segment
+from network.client.checks import about_transaction, checked_state, read_block, segment
 from network.client.errors import NotConfigured, ProofInvalid, Rejected, TransactionFailed, Unavailable, Undecided
 from network.client.light import LightClient
-from network.client.messages import Answer, Ask, NoAnswer, Outcome, Pause, Reply, StateValue, Step, read_outcome
+from network.client.messages import Answer, Ask, Event, NoAnswer, Outcome, Pause, Reply, StateValue, Step, read_outcome
 from network.client.nodes import Nodes
+from network.client.trust import read_trust, write_trust
 from network.json_values import from_json, to_json
 
 T = TypeVar("T")
@@ -47,6 +49,7 @@ Flow = Generator[Step, Reply, T]
 
 GAS_LIMIT = 10_000_000
 READ_TIMEOUT_S = 10.0
+SAME_NODE_TIMEOUT_S = 3.0  # for what belongs to an answer that the node has just given
 WAIT_ROUND_S = 20.0  # of a longer wait: after that the question is put again, perhaps to another node
 PAUSE_MIN_S = 0.05
 PAUSE_MAX_S = 1.0
@@ -71,6 +74,7 @@ class Core:
         timeout_s: float,
         gas_limit: int,
         read_mode: str | None = None,
+        trust_file: Path | str | None = None,
         salt: Callable[[], bytes] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,6 +87,9 @@ class Core:
         self.read_timeout_s = READ_TIMEOUT_S
         self.read_mode = reads.mode_of(read_mode, reads.PROVEN if genesis else reads.LOCAL)
         self.light = LightClient(genesis) if genesis else None
+        self._trust_file = None if trust_file is None else Path(trust_file)
+        if self._trust_file is not None:
+            read_trust(self._trust_file, self.need_light("keep a trust file"))
         self._salt = salt or (lambda: os.urandom(SALT_BYTES))
         self._clock = clock
         self._chain_id = genesis.chain_id if genesis else None
@@ -93,15 +100,16 @@ class Core:
 
     # ── one exchange with some node ───────────────────────────────────────────────────────────────
 
-    def exchange(
-        self, path: str, *, params: Mapping[str, str] | None = None, deadline: float | None = None
-    ) -> Flow[Answer]:
-        """Read from one node after the other until one answers. Raises `Rejected` or `Unavailable`."""
-        until = self._clock() + READ_TIMEOUT_S if deadline is None else deadline
+    def exchange(self, path: str, *, params: Mapping[str, str] | None = None, only: str = "") -> Flow[Answer]:
+        """Read from one node after the other until one answers, or from `only` this one.
+
+        Raises `Rejected` or `Unavailable`.
+        """
+        until = self._clock() + (min(SAME_NODE_TIMEOUT_S, READ_TIMEOUT_S) if only else READ_TIMEOUT_S)
         attempts: list[str] = []
         pause_s = PAUSE_MIN_S
         while True:
-            url = self.nodes.pick()
+            url = only or self.nodes.pick()
             reply = yield Ask(url, path, params=params or {}, timeout_s=max(0.5, until - self._clock()))
             if isinstance(reply, Answer) and not may_retry(reply):
                 self.nodes.answered(url)
@@ -113,7 +121,7 @@ class Core:
                 if isinstance(reply, Answer) and reply.status == 409:
                     raise rejection(reply)
                 raise Unavailable(attempts)
-            if len(attempts) >= len(self.nodes):
+            if only or len(attempts) >= len(self.nodes):
                 yield Pause(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
@@ -277,18 +285,15 @@ class Core:
 
     def proof(self, transaction_id: bytes | str, min_height: int = 0) -> Flow[VerifiedProof]:
         """The verified one-file receipt of a sealed transaction. A node that lies is passed over for the next."""
-        genesis = self.need_genesis("check a proof")
+        light = self.need_light("check a proof")
         name = as_bytes(transaction_id)
         params = {"min_height": str(max(min_height, self._written))}
-        last: ProofInvalid | None = None
-        for _ in range(len(self.nodes)):
+
+        def ask() -> Flow[VerifiedProof]:
             answer = yield from self.exchange(f"/v1/transactions/{name.hex()}/receipt", params=params)
-            try:
-                return checked_proof(answer.body, name, genesis)
-            except ProofInvalid as error:
-                last = error
-        assert last is not None
-        raise last
+            return about_transaction(light.learn(answer.body), name)
+
+        return (yield from reads.first_that_holds(self, ask))
 
     def _proven(self, outcome: Outcome, raw: bytes) -> Flow[Outcome]:
         """The outcome as the proof has it, whatever the node said beside it."""
@@ -363,21 +368,18 @@ class Core:
             )
             return checked_state((yield from flow), contract, variable, key, chosen)
 
-        def ask() -> Flow[Json]:
+        def ask() -> Flow[StateValue]:
             answer = yield from self.get(path, height=height, min_height=floor or None)
-            if height is not None and answer.get("height") != height:
-                raise ProofInvalid(f"the node answered for height {answer.get('height')}, asked was {height}")
-            return answer
+            at = reads.height_of(answer, floor if height is None else 0)
+            if height not in (None, at):
+                raise ProofInvalid(f"the node answered for height {at}, asked was {height}")
+            root = None if chosen == reads.LOCAL else (yield from reads.sealed(self, at)).state_root
+            return checked_state(answer, contract, variable, key, chosen, root)
 
-        def judge(answer: Json, header: Header) -> StateValue:
-            return checked_state(answer, contract, variable, key, chosen, header.state_root)
-
-        least = floor if height is None else 0
-        if chosen == reads.PROVEN:
-            return (yield from reads.proven(self, ask, judge, least))
-        answer = yield from ask()
-        reads.height_of(answer, least)
-        return checked_state(answer, contract, variable, key, chosen)
+        if chosen == reads.LOCAL:
+            return (yield from ask())
+        self.need_light("prove a read")
+        return (yield from reads.first_that_holds(self, ask))
 
     def header(self, height: int | None, min_height: int | None) -> Flow[Header]:
         """A sealed header, verified against the genesis: of a height, or the highest that a node has."""
@@ -397,27 +399,50 @@ class Core:
         assert self.light is not None
         return self.light
 
-    def transaction(self, transaction_id: bytes | str) -> Flow[Json]:
-        """A transaction as a node knows it (unproven; `proof` proves it)."""
-        name = as_bytes(transaction_id).hex()
-        return (yield from self.get(f"/v1/transactions/{name}", proof="false", min_height=self.fresh()))
+    def keep_trust(self) -> None:
+        """Write the trust file, where there is one."""
+        if self._trust_file is not None:
+            write_trust(self._trust_file, self.need_light("keep a trust file"))
+
+    def transaction(self, transaction_id: bytes | str, mode: str | None) -> Flow[Json]:
+        """A transaction, proven where it is sealed, unless `mode` is "local"."""
+        return (yield from proven.transaction(self, as_bytes(transaction_id), self.provable(mode)))
 
     def block_record(self, block: int | bytes | str) -> Flow[BlockRecord]:
         """A whole block, its parts checked against each other, and against its seal where there is a genesis."""
         name = block.hex() if isinstance(block, bytes) else str(block)
-        answer = yield from self.exchange(f"/v1/blocks/{name}", params={"format": "raw"})
-        return checked_block(answer.body, name, self.genesis)
+
+        def ask() -> Flow[BlockRecord]:
+            answer = yield from self.exchange(f"/v1/blocks/{name}", params={"format": "raw"})
+            record = read_block(answer.body, name)
+            if self.light is not None:
+                yield from reads.judge(self, record)
+            return record
+
+        return (yield from reads.first_that_holds(self, ask))
 
     def block(self, block: int | bytes | str) -> Flow[Json]:
         """A whole block as JSON, checked as by `block_record`."""
         record = yield from self.block_record(block)
-        return present.block(record, self.genesis.validators if self.genesis and record.height else None)
+        light = self.light if record.height else None
+        return present.block(record, light.validators(record.block.header.epoch) if light else None)
 
-    def blocks(self, before: int | None, limit: int) -> Flow[list[Json]]:
-        """Summaries of blocks, newest first (unproven)."""
-        answer = yield from self.get("/v1/blocks", before=before, limit=limit, min_height=self.fresh())
-        found: list[Json] = answer["blocks"]
-        return found
+    def blocks(self, before: int | None, limit: int, mode: str | None) -> Flow[list[Json]]:
+        """Summaries of blocks, newest first, each proven unless `mode` is "local"."""
+        return (yield from proven.blocks(self, before, limit, self.provable(mode)))
+
+    def event(self, told: Event, node: str, mode: str) -> Flow[Event]:
+        """An event that this node streamed, proven unless `mode` is "local"."""
+        if mode == reads.LOCAL:
+            return told
+        return (yield from proven.event(self, told, node))
+
+    def provable(self, mode: str | None) -> str:
+        """The mode of a read that comes with its proof: what would ask a quorum is proven."""
+        if reads.mode_of(mode, self.read_mode) == reads.LOCAL:
+            return str(reads.LOCAL)
+        self.need_light("prove a read")
+        return str(reads.PROVEN)
 
 
 # ── small things ──────────────────────────────────────────────────────────────────────────────────

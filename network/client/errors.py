@@ -6,6 +6,7 @@ ClientError
 ├── Undecided            not known yet: it may still be sealed. Ask by id, or send the same bytes again
 ├── Unavailable          no node answered; nothing was sent that could take effect
 ├── ProofInvalid         a node's answer does not hold against the genesis
+│   └── UnknownEpoch     it is of an epoch whose validators are to be learned first; the clients do so by themselves
 ├── Forked               two sealed headers that cannot both be: more members are faulty than may be
 ├── NoQuorum             the nodes do not say the same; `answers` has what each said
 └── NotConfigured        the client was made without the key or the genesis that this needs
@@ -13,10 +14,10 @@ ClientError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ledger.types import BlockRecord
+    from ledger.types import Header, Seal
     from network.client.messages import Outcome
 
 
@@ -71,16 +72,27 @@ class ProofInvalid(ClientError):
     """What a node gave does not hold. The message says what and why."""
 
 
-class Forked(ClientError):
-    """Two sealed headers contradict each other. `records`, with their seals, prove it."""
+class UnknownEpoch(ProofInvalid):
+    """A block of an epoch whose validators are not known yet. The clients learn them by themselves, and ask again."""
 
-    def __init__(self, first: BlockRecord, second: BlockRecord) -> None:
-        named = " and ".join(f"{each.block.header.hash.hex()} at height {each.height}" for each in (first, second))
+
+class SealedHeader(NamedTuple):
+    """A header and its seal. Only that of block 0 has none."""
+
+    header: Header
+    seal: Seal | None
+
+
+class Forked(ClientError):
+    """Two sealed headers contradict each other. `headers`, with their seals, prove it."""
+
+    def __init__(self, first: SealedHeader, second: SealedHeader) -> None:
+        named = " and ".join(f"{each.header.hash.hex()} at height {each.header.height}" for each in (first, second))
         super().__init__(
             f"two sealed headers cannot both be of this chain: {named}. More validators are faulty than this network "
             "can bear: trust no answer, keep both headers, and tell the operators of every validator"
         )
-        self.records = (first, second)
+        self.headers = (first, second)
 
 
 class NoQuorum(ClientError):

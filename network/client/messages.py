@@ -56,11 +56,15 @@ Reply = Answer | NoAnswer | None
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event. `kind` is "block" or "contract"; `cursor` resumes after it."""
+    """One server-sent event. `kind` is "block" or "contract"; `cursor` resumes after it.
+
+    `proven` says that this client checked it against the genesis; otherwise one node said so.
+    """
 
     kind: str
     cursor: str
     data: dict[str, Any]
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,20 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from ledger.blocks import GENESIS_HEIGHT
 from ledger.quorum import faulty_power_max
-from ledger.types import Genesis, Header
+from ledger.types import BlockRecord, Header, ValidatorSet
 from network.client.answers import expect_success, may_retry, read_json, reason_of
-from network.client.errors import NoQuorum, NotConfigured, ProofInvalid, Rejected, Unavailable
+from network.client.checks import read_light
+from network.client.errors import (
+    ClientError,
+    NoQuorum,
+    NotConfigured,
+    ProofInvalid,
+    Rejected,
+    Unavailable,
+    UnknownEpoch,
+)
 from network.client.messages import Answer, Ask, Pause, Reply, Step
 
 if TYPE_CHECKING:
@@ -41,10 +51,10 @@ def mode_of(asked: str | None, default: str) -> str:
     return mode
 
 
-def faulty_max(genesis: Genesis) -> int:
+def faulty_max(validators: ValidatorSet) -> int:
     """How many members may be faulty at most: f of 3f+1, and where powers differ, the many that are weakest."""
-    allowed, count = faulty_power_max(genesis.validators.total_power), 0
-    for power in sorted(genesis.validators.powers):
+    allowed, count = faulty_power_max(validators.total_power), 0
+    for power in sorted(validators.powers):
         allowed -= power
         if allowed < 0:
             break
@@ -55,29 +65,94 @@ def faulty_max(genesis: Genesis) -> int:
 # ── proven ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def proven(core: Core, ask: Callable[[], Flow[Json]], judge: Callable[[Json, Header], T], floor: int) -> Flow[T]:
-    """What `judge` makes of an answer and the sealed header of its height; a node that lies is passed over.
+def first_that_holds(core: Core, ask: Callable[[], Flow[T]]) -> Flow[T]:
+    """What the first node gives whose answer holds: `ask` asks one, and raises `ProofInvalid` for one that lies.
 
-    `judge` raises `ProofInvalid`. So does this, when every node's answer does not hold.
+    Such a one is passed over. So is one that cannot prove what it says; the last of them is what is raised.
     """
-    light = core.need_light("prove a read")
-    last: ProofInvalid | None = None
+    last: ClientError | None = None
     for _ in range(len(core.nodes)):
-        answer = yield from ask()
-        told_by = core.answered_by
+        core.answered_by = ""
         try:
-            at = height_of(answer, floor)
-            params = {"format": "light", "min_height": str(at)}
-            block = yield from core.exchange(f"/v1/blocks/{at}", params=params)
-            value_by, told_by = told_by, core.answered_by
-            sealed = light.accept(block.body, at)
-            told_by = value_by
-            return judge(answer, sealed)
-        except ProofInvalid as error:
-            core.nodes.failed(told_by)  # or it might be asked for the same again, and no other
-            last = error
+            return (yield from ask())
+        except (ProofInvalid, Unproven) as error:
+            if core.answered_by:
+                core.nodes.failed(core.answered_by)  # or it might be asked for the same again, and no other
+            last = error.__cause__ if isinstance(error.__cause__, ClientError) else error
     assert last is not None
     raise last
+
+
+class Unproven(ClientError):
+    """The node that answered has not what would prove it; the cause says why."""
+
+
+def sealed(core: Core, at: int) -> Flow[Header]:
+    """The header that proves what a node has just answered for a height, from that node; before any answer, from any.
+
+    Raises `ProofInvalid`, and for `first_that_holds` that the node cannot prove what it said.
+    """
+    known = core.need_light("verify a header").known(at)
+    if known is not None:
+        return known
+    node = core.answered_by
+    try:
+        block = yield from core.exchange(
+            f"/v1/blocks/{at}", params={"format": "light", "min_height": str(at)}, only=node
+        )
+    except (Rejected, Unavailable) as error:
+        if not node:
+            raise
+        core.answered_by = node
+        raise Unproven from error
+    record = read_light(block.body)
+    if record.height != at:
+        raise ProofInvalid(f"the node gave block {record.height}, asked was {at}")
+    yield from judge(core, record)
+    return record.block.header
+
+
+def judge(core: Core, record: BlockRecord) -> Flow[None]:
+    """That a block is sealed by the validators of its epoch, whom the light client learns of where it must."""
+    light, node = core.need_light("verify a block"), core.answered_by
+    try:
+        if record.height == GENESIS_HEIGHT and light.known(GENESIS_HEIGHT + 1) is None:
+            yield from _first_block(core, node)
+        light.judge(record)
+    except UnknownEpoch:
+        yield from _learn(core, record.height)
+        light.judge(record)
+    finally:
+        core.answered_by = node
+
+
+def _first_block(core: Core, node: str) -> Flow[None]:
+    """Block 1 vouches for block 0. There may be none yet, or none any more."""
+    try:
+        block = yield from core.exchange(f"/v1/blocks/{GENESIS_HEIGHT + 1}", params={"format": "light"}, only=node)
+    except (Rejected, Unavailable):
+        return
+    record = read_light(block.body)
+    if record.height != GENESIS_HEIGHT + 1:
+        raise ProofInvalid(f"the node gave block {record.height}, asked was {GENESIS_HEIGHT + 1}")
+    yield from judge(core, record)
+
+
+def _learn(core: Core, height: int) -> Flow[None]:
+    """How the validators changed up to a block, from the node that gave it, or from any that still has all of it."""
+    light, first = core.need_light("follow the validators"), core.answered_by
+    params = {"min_height": str(height)} | ({} if light.begin is None else {"header": light.begin.hex()})
+    faults = []
+    for node in dict.fromkeys((first, *core.nodes.urls)):
+        try:
+            file = yield from core.exchange(f"/v1/proofs/header/{height}", params=params, only=node)
+            light.learn(file.body, light.begin)
+        except (Rejected, Unavailable, ProofInvalid) as error:
+            faults.append(f"{node}: {error}")
+        else:
+            core.keep_trust()
+            return
+    raise ProofInvalid(f"no node shows how the validators changed up to block {height}: {'; '.join(faults[-4:])}")
 
 
 def height_of(answer: Json, floor: int) -> int:
@@ -108,7 +183,7 @@ def agreed(
 
     Without a height it is the highest that enough nodes have. Raises `NoQuorum`, `Rejected` when so many refuse alike.
     """
-    enough = faulty_max(core.need_genesis("know how many nodes may be faulty")) + 1
+    enough = faulty_max(core.need_light("know how many nodes may be faulty").validators()) + 1
     if len(core.nodes.urls) < enough:
         raise NotConfigured(f"a quorum read needs {enough} nodes to ask, this client has {len(core.nodes.urls)}")
     asked = dict(params, min_height=str(floor))
@@ -164,22 +239,18 @@ def _most(said: Sequence[_Said], enough: int) -> _Said | None:
 
 def header_at(core: Core, height: int | None, floor: int) -> Flow[Header]:
     """A sealed header, verified: of a height, or of the highest that some node has. A lying node is passed over."""
-    light = core.need_light("verify a header")
-    last: ProofInvalid | None = None
-    for _ in range(len(core.nodes)):
-        try:
-            at = height
-            if at is None:
-                status = yield from core.get("/v1/status", min_height=floor or None)
-                at = status.get("sealed_height")
-                if type(at) is not int or at < 0:
-                    raise ProofInvalid(f"a node's status has the sealed height {at!r}")
-            block = yield from core.exchange(f"/v1/blocks/{at}", params={"format": "light", "min_height": str(at)})
-            return light.accept(block.body, at)
-        except ProofInvalid as error:
-            last = error
-    assert last is not None
-    raise last
+    core.need_light("verify a header")
+
+    def ask() -> Flow[Header]:
+        if height is not None:
+            return (yield from sealed(core, height))
+        status = yield from core.get("/v1/status", min_height=floor or None)
+        at = status.get("sealed_height")
+        if type(at) is not int or at < 0:
+            raise ProofInvalid(f"a node's status has the sealed height {at!r}")
+        return (yield from sealed(core, at))
+
+    return (yield from first_that_holds(core, ask))
 
 
 def next_header(core: Core, after: int) -> Flow[Header]:

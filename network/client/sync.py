@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from ledger.proofs import VerifiedProof
 from ledger.types import BlockRecord, Genesis, Header
 from network.client import web
 from network.client.core import GAS_LIMIT, CallLike, Core, Flow
-from network.client.errors import Rejected
+from network.client.errors import ProofInvalid, Rejected, Unavailable
 from network.client.messages import Ask, Event, Outcome, Pause, Reply, StateValue
 from network.client.reads import ReadMode
 from network.client.sse import EventReader
@@ -37,16 +38,26 @@ class Client:
         timeout_s: float = 30.0,
         gas_limit: int = GAS_LIMIT,
         read_mode: ReadMode | None = None,
+        trust_file: Path | str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._core = Core(urls, key, genesis, timeout_s=timeout_s, gas_limit=gas_limit, read_mode=read_mode)
+        self._core = Core(
+            urls,
+            key,
+            genesis,
+            timeout_s=timeout_s,
+            gas_limit=gas_limit,
+            read_mode=read_mode,
+            trust_file=trust_file,
+        )
         self._http = httpx.Client(verify=web.tls_context(), limits=web.LIMITS, transport=transport)
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and keep what was verified in the trust file."""
         self._http.close()
+        self._core.keep_trust()
 
     def __enter__(self) -> Client:
         return self
@@ -155,13 +166,18 @@ class Client:
             yield found
 
     @property
+    def verified_epoch(self) -> int:
+        """The newest epoch whose validators this client has verified; 0 is that of the genesis."""
+        return self._core.light.epoch if self._core.light else 0
+
+    @property
     def verified_height(self) -> int:
         """The highest height whose sealed header this client has verified, -1 before the first."""
         return self._core.light.height if self._core.light else -1
 
-    def transaction(self, transaction_id: bytes | str) -> dict[str, Any]:
-        """A transaction as a node knows it (unproven)."""
-        return self._run(self._core.transaction(transaction_id))
+    def transaction(self, transaction_id: bytes | str, mode: ReadMode | None = None) -> dict[str, Any]:
+        """A transaction, proven where it is sealed (unless `mode` is "local"): its "proven" says so."""
+        return self._run(self._core.transaction(transaction_id, mode))
 
     def proof(self, transaction_id: bytes | str) -> VerifiedProof:
         """The verified one-file receipt."""
@@ -175,19 +191,31 @@ class Client:
         """A block by height or hash, as the ledger has it; verified where there is a genesis."""
         return self._run(self._core.block_record(block))
 
-    def blocks(self, before: int | None = None, limit: int = 20) -> list[dict[str, Any]]:
-        """Summaries of blocks, newest first (unproven)."""
-        return self._run(self._core.blocks(before, limit))
+    def blocks(self, before: int | None = None, limit: int = 20, mode: ReadMode | None = None) -> list[dict[str, Any]]:
+        """Summaries of blocks, newest first, each proven (unless `mode` is "local"); that none is newer is not."""
+        return self._run(self._core.blocks(before, limit, mode))
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Any other JSON resource of the API, from some node."""
         return self._run(self._core.get(path, **params))
 
     def events(
-        self, *, contract: str = "", event: str = "", types: str = "", start: int | None = None, cursor: str = ""
+        self,
+        *,
+        contract: str = "",
+        event: str = "",
+        types: str = "",
+        start: int | None = None,
+        cursor: str = "",
+        mode: ReadMode | None = None,
     ) -> Iterator[Event]:
-        """Events from height `start` (or after `cursor`) on, without end; a broken connection is resumed elsewhere."""
-        reader = EventReader(cursor)
+        """Events from height `start` (or after `cursor`) on, without end; a broken connection is resumed elsewhere.
+
+        Each is proven, unless `mode` is "local"; a node whose events are not is passed over. That none was left out
+        nothing proves. Raises `ProofInvalid` when no node's hold, and `Forked`.
+        """
+        chosen = self._core.provable(mode)
+        reader, seen, liars = EventReader(cursor), cursor, 0
         params = web.event_params(contract, event, types, start)
         while True:
             url = self._core.nodes.pick()
@@ -204,9 +232,17 @@ class Client:
                     for line in response.iter_lines():
                         found = reader.line(line)
                         if found is not None:
+                            found = self._run(self._core.event(found, url, chosen))
+                            seen, liars = found.cursor, 0
                             yield found
-            except httpx.TransportError:
+            except (httpx.TransportError, Unavailable):
                 self._core.nodes.failed(url)
+            except ProofInvalid:
+                self._core.nodes.failed(url)
+                liars += 1
+                if liars >= len(self._core.nodes):
+                    raise
+                reader = EventReader(seen)
             time.sleep(web.RECONNECT_S)
 
     # ── performing ────────────────────────────────────────────────────────────────────────────────

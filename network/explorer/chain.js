@@ -3,19 +3,21 @@
 import { get, onBlock } from "./api.js";
 import { badge, card, el, empty, facts, heading, put, svg, table } from "./dom.js";
 import * as show from "./format.js";
-import { doubt, headerShown, mark, proofCard, prove, receiptShown, transactionShown } from "./proven.js";
+import { doubt, headerShown, least, mark, proofCard, prove, proveContents, provenBlocks, receiptShown, said, transactionShown } from "./proven.js";
 import { toHex } from "./verify.mjs";
 
 const CHART_BLOCKS = 60;
 const ROWS = 12;
 const REFRESH_MS = 3000;
+const NEW_BLOCKS_MS = 400;  // many blocks a second are fetched, verified and drawn together
 const RATE_WINDOW_MS = 30_000;
 
 // ── home ────────────────────────────────────────────────────────────────
 
 export async function home(page) {
-  const [list, status] = await Promise.all([get("/v1/blocks?limit=60"), get("/v1/status")]);
+  const [list, status] = await Promise.all([provenBlocks(`limit=${CHART_BLOCKS}`), get("/v1/status")]);
   let blocks = list.blocks;
+  const verdict = el("span");
   const tiles = el("div.tiles");
   const alerts = el("div");
   const chart = el("div.pad");
@@ -24,13 +26,14 @@ export async function home(page) {
   const head = ["Height", "Sealed", "Transactions", "Proposer", "Seal", "Hash"].map((title, place) => el(place === 2 ? "th.number" : "th", { scope: "col" }, title));
 
   put(page, alerts, tiles, el("div.columns", {},
-    card("Latest blocks", { more: el("a", { href: "/blocks" }, "All blocks →") },
+    card("Latest blocks", { more: el("a", { href: "/blocks" }, "All blocks →"), proof: verdict },
       chart, el("div.scroll", {}, el("table", {}, el("thead", {}, el("tr", {}, head)), body))),
-    card("Validators", { more: el("a", { href: "/validators" }, "Details →") }, members)));
+    card("Validators", { more: el("a", { href: "/validators" }, "Details →"), proof: said() }, members)));
 
   let latest = status;
   const draw = () => {
     drawTiles(tiles, latest, blocks);
+    verdict.replaceChildren(mark(least(blocks.map((each) => each.verdict))));
     chart.replaceChildren(barChart(blocks));
   };
   const drawRows = (fresh) => body.replaceChildren(...blocks.slice(0, ROWS).map((block, place) => homeRow(block, place < fresh)));
@@ -45,17 +48,30 @@ export async function home(page) {
   drawRows(0);
   draw();
   await refresh();
+  let announced = -1;
   let due = false;
-  let fresh = 0;
-  const stop = onBlock((block) => {
-    if (blocks.some((known) => known.height === block.height)) return;
-    const named = { ...block, proposer_name: nameOf(block.proposer, latest) };
-    blocks = [named, ...blocks].slice(0, CHART_BLOCKS);
-    latest = { ...latest, sealed_height: block.height, sealed_time_ms: block.time_ms };
-    fresh += 1;
-    if (due) return;
-    due = true; // many blocks a second are drawn together
-    setTimeout(() => { due = false; drawRows(fresh); fresh = 0; draw(); }, 150);
+  const catchUp = async () => {
+    const top = blocks[0]?.height ?? -1;
+    const missing = announced - top;
+    announced = -1;
+    let { blocks: newest } = await provenBlocks(`limit=${Math.min(CHART_BLOCKS, Math.max(1, missing))}`);
+    if (newest.at(-1)?.height > top + 1) ({ blocks: newest } = await provenBlocks(`limit=${CHART_BLOCKS}`));  // it has grown meanwhile
+    const fresh = newest.filter(({ height }) => height > top);
+    blocks = [...fresh, ...blocks].slice(0, CHART_BLOCKS);
+    drawRows(fresh.length);
+    draw();
+  };
+  const soon = () => {
+    due = true;
+    setTimeout(async () => {
+      await catchUp().catch(() => {});
+      due = false;
+      if (announced >= 0) soon();
+    }, NEW_BLOCKS_MS);
+  };
+  const stop = onBlock(({ height }) => {
+    announced = Math.max(announced, height);
+    if (!due) soon();
   });
   const timer = setInterval(() => refresh().catch(() => {}), REFRESH_MS);
   return () => { stop(); clearInterval(timer); };
@@ -72,13 +88,13 @@ function drawTiles(tiles, status, blocks) {
   const rate = span > 0 ? count / span : 0;
   const idle = top && Date.now() - top.time_ms > 10_000;
   tiles.replaceChildren(
-    tile("Sealed height", show.number(status.sealed_height), ["block ", top ? show.when(top.time_ms) : "none yet"]),
-    tile("Throughput", idle || !rate ? "idle" : `${rate < 10 ? rate.toFixed(1) : show.number(Math.round(rate))} tx/s`, idle || !rate ? "blocks are made when there is work" : `over the last ${show.plural(recent.length, "block")}`),
-    tile("Primary", nameOf(status.primary, status) || `member ${status.primary}`, status.changing_view ? "view change under way" : `view ${show.number(status.view)}`),
-    tile("Waiting", show.number(status.mempool.transactions), `${show.bytes(status.mempool.bytes)} in the mempool`));
+    tile("Sealed height", top ? show.number(top.height) : "none yet", ["block ", top ? show.when(top.time_ms) : "none yet"], top ? mark(top.verdict) : said()),
+    tile("Throughput", idle || !rate ? "idle" : `${rate < 10 ? rate.toFixed(1) : show.number(Math.round(rate))} tx/s`, idle || !rate ? "blocks are made when there is work" : `over the last ${show.plural(recent.length, "block")}`, mark(least(blocks.map((each) => each.verdict)))),
+    tile("Primary", nameOf(status.primary, status) || `member ${status.primary}`, status.changing_view ? "view change under way" : `view ${show.number(status.view)}`, said()),
+    tile("Waiting", show.number(status.mempool.transactions), `${show.bytes(status.mempool.bytes)} in the mempool`, said()));
 }
 
-const tile = (label, figure, note) => el("div.tile", {}, el("div.label", {}, label), el("div.figure", { title: figure }, figure), el("div.note", {}, note));
+const tile = (label, figure, note, proof) => el("div.tile", {}, el("div.label", {}, label), el("div.figure", { title: figure }, figure), el("div.note", {}, note, " ", proof));
 
 function warnings(status, members) {
   const found = [];
@@ -129,7 +145,8 @@ export function memberLine(member, status) {
 
 export async function blocks(page, _, query) {
   const before = query.get("before");
-  const list = await get(`/v1/blocks?limit=25${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+  const list = await provenBlocks(`limit=25${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+  const verdict = least(list.blocks.map((each) => each.verdict));
   const columns = [{ title: "Height" }, { title: "Sealed" }, { title: "Transactions", number: true }, { title: "Gas", number: true }, { title: "Proposer" }, { title: "View", number: true }, { title: "Seal" }, { title: "Hash" }];
   const rows = list.blocks.map((block) => el("tr", {},
     el("td", {}, show.blockLink(block.height)),
@@ -141,8 +158,9 @@ export async function blocks(page, _, query) {
     el("td", {}, sealBadge(block)),
     el("td", {}, show.hash(block.hash, { href: `/block/${block.hash}` }))));
   put(page,
-    heading("Chain", "Blocks", { sub: `${show.plural(list.sealed_height + 1, "sealed block")}, newest first` }),
-    el("section.card", {}, table(columns, rows), pager("/blocks", before, list.next_before)));
+    heading("Chain", "Blocks", { sub: "Newest first; this node may have more than it shows" }),
+    doubt(verdict),
+    card("Blocks", { proof: mark(verdict) }, table(columns, rows), pager("/blocks", before, list.next_before)));
 }
 
 export function pager(path, before, next) {
@@ -156,33 +174,39 @@ export async function block(page, name) {
   const found = await get(`/v1/blocks/${encodeURIComponent(name)}`);
   const { batch, seal } = found;
   const download = { href: `/v1/proofs/header/${found.header.height}`, name: `block-${found.header.height}.json` };
-  const verdict = found.header.height ? await prove(download.href, (proof) => toHex(proof.header.hash) === found.header.hash) : null;
+  const asked = (proof) => [String(proof.header.height), toHex(proof.header.hash)].includes(/^\d{1,16}$/.test(name) ? String(Number(name)) : name.toLowerCase());
+  const verdict = found.header.height ? await prove(download.href, asked) : null;
   const header = verdict?.state === "verified" ? headerShown(verdict.found.header) : found.header;
+  const inside = verdict ? await proveContents(verdict) : null;
+  const proven = inside?.state === "verified";
+  const entries = proven ? inside.found.entries.map((entry) => ({ transaction: transactionShown(entry), receipt: receiptShown(entry.receipt) })) : found.transactions;
+  const ordered = proven ? inside.found.ordered : batch.hashes.length;
+  const proposer = verdict?.state === "verified" ? verdict.found.members[header.batch_proposer]?.name : found.proposer_name;
   const neighbours = [
     el("a.button", { href: `/block/${header.height - 1}`, disabled: header.height === 0 }, "← Previous"),
     el("a.button", { href: `/block/${header.height + 1}`, disabled: header.height >= found.sealed_height }, "Next →")];
   put(page,
     heading("Block", show.number(header.height), { sub: [verdict && [mark(verdict, "header"), " "], header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
     verdict && doubt(verdict),
-    card("Header", facts([
+    card("Header", { proof: verdict ? mark(verdict) : said() }, facts([
       ["Hash", show.hash(header.hash, { full: true })],
       ["Previous block", header.height ? show.hash(header.previous_hash, { href: `/block/${header.height - 1}`, full: true }) : "none"],
-      ["Time", `${found.header.time} (${header.time_ms} ms)`],
-      ["Transactions", `${show.number(header.transaction_count)}${batch.hashes.length > header.transaction_count ? ` executed of ${show.number(batch.hashes.length)} ordered` : ""}`],
+      ["Time", `${show.utc(header.time_ms)} (${header.time_ms} ms)`],
+      ["Transactions", `${show.number(header.transaction_count)}${ordered > header.transaction_count ? ` executed of ${show.number(ordered)} ordered` : ""}`],
       ["Gas used", show.number(header.gas_used)],
-      ["Proposed by", header.height ? `${found.proposer_name || `member ${header.batch_proposer}`} in view ${header.batch_view}, epoch ${header.epoch}` : "every member, beforehand"],
+      ["Proposed by", header.height ? `${proposer || `member ${header.batch_proposer}`} in view ${header.batch_view}, epoch ${header.epoch}` : "every member, beforehand"],
       ["State root", show.hash(header.state_root, { full: true })],
       ["Transactions root", show.hash(header.transactions_root, { full: true })],
       ["Receipts root", show.hash(header.receipts_root, { full: true })],
       ["Batch digest", show.hash(header.batch_digest, { full: true })],
       ["Validators", show.hash(header.validators_hash, { full: true })]])),
     verdict ? proofCard(verdict, download) : sealCard(seal),
-    card("Transactions", { count: found.transactions.length, more: found.transactions.length ? el("span.muted.small", {}, "as this node says; open one to verify it") : null }, transactionTable(found.transactions)));
+    card("Transactions", { count: entries.length, proof: inside ? mark(inside) : said() }, transactionTable(entries)));
 }
 
 function sealCard(seal) {
-  if (!seal) return card("Seal", el("div.pad.muted", {}, "The genesis block has no seal: every member started from it."));
-  return card("Seal", { count: show.plural(seal.signatures.length, "signature") }, el("div.pad", {},
+  if (!seal) return card("Seal", { proof: said() }, el("div.pad.muted", {}, "The genesis block has no seal: every member started from it."));
+  return card("Seal", { count: show.plural(seal.signatures.length, "signature"), proof: said() }, el("div.pad", {},
     el("div.signers", {}, seal.signatures.map((item) => badge(item.name || `member ${item.member}`)))));
 }
 
@@ -211,7 +235,7 @@ export async function transaction(page, id) {
   const found = await get(`/v1/transactions/${encodeURIComponent(id)}?proof=false`);
   if (found.state !== "sealed") return pending(page, found, await interfaces(found.transaction.calls));
   const download = { href: `/v1/transactions/${found.id}/receipt`, name: `receipt-${found.id.slice(0, 16)}.json` };
-  const verdict = await prove(`/v1/proofs/transaction/${found.id}`, (proof) => toHex(proof.receipt.transaction_id) === found.id);
+  const verdict = await prove(`/v1/proofs/transaction/${found.id}`, (proof) => toHex(proof.receipt.transaction_id) === id.toLowerCase().replace(/^0x/, ""));
   const proven = verdict.state === "verified";
   const body = proven ? transactionShown(verdict.found) : found.transaction;
   const receipt = proven ? receiptShown(verdict.found.receipt) : found.receipt;
@@ -225,14 +249,14 @@ export async function transaction(page, id) {
     }),
     doubt(verdict),
     receipt.code === "ok" ? null : failure(receipt),
-    card("Calls", { count: body.calls.length }, el("div", {}, body.calls.map((call, place) => callBlock(call, contracts, receipt.results[place], receipt.code === "ok")))),
-    receipt.events.length ? card("Events", { count: receipt.events.length }, el("div", {}, receipt.events.map((event, place) => eventBlock(event, found.id, place)))) : null,
-    card("Transaction", facts([
+    card("Calls", { count: body.calls.length, proof: mark(verdict), more: el("span.muted.small", {}, "arguments are named as this node names them") }, el("div", {}, body.calls.map((call, place) => callBlock(call, contracts, receipt.results[place], receipt.code === "ok")))),
+    receipt.events.length ? card("Events", { count: receipt.events.length, proof: mark(verdict) }, el("div", {}, receipt.events.map((event, place) => eventBlock(event, found.id, place)))) : null,
+    card("Transaction", { proof: mark(verdict) }, facts([
       ["Id", show.hash(found.id, { full: true })],
       ["Hash", show.hash(body.hash, { full: true })],
       ["Sender", show.accountLink(body.sender, { full: true })],
       ["Block", el("span", {}, show.blockLink(receipt.height), `, place ${receipt.index}`)],
-      ["Time", `${new Date(timeMs).toISOString()} · ${show.date(timeMs)}`],
+      ["Time", `${show.utc(timeMs)} · ${show.date(timeMs)}`],
       ["Gas", `${show.number(receipt.gas_used)} used of ${show.number(body.gas_limit)} allowed`],
       ["Valid until", `height ${show.number(body.valid_until)}`],
       ["Salt", show.hash(body.salt, { full: true })],
@@ -245,8 +269,8 @@ function pending(page, found, contracts) {
   const body = found.transaction;
   put(page,
     heading("Transaction", show.short(found.id, 16, 12), { mono: true, sub: [badge("pending", "warn"), " waits for a block; this page follows it"] }),
-    card("Calls", { count: body.calls.length }, el("div", {}, body.calls.map((call) => callBlock(call, contracts, undefined, false)))),
-    card("Transaction", facts([["Id", show.hash(found.id, { full: true })], ["Sender", show.accountLink(body.sender, { full: true })], ["Valid until", `height ${show.number(body.valid_until)}`]])));
+    card("Calls", { count: body.calls.length, proof: said() }, el("div", {}, body.calls.map((call) => callBlock(call, contracts, undefined, false)))),
+    card("Transaction", { proof: said() }, facts([["Id", show.hash(found.id, { full: true })], ["Sender", show.accountLink(body.sender, { full: true })], ["Valid until", `height ${show.number(body.valid_until)}`]])));
   let left = false;
   const stop = onBlock(async () => {
     const now = await get(`/v1/transactions/${found.id}?proof=false`).catch(() => null);

@@ -28,10 +28,11 @@ export function svg(name, attributes = {}, ...children) {
   return element;
 }
 
+/** A card. `proof` is the mark that says whether what it shows was verified: `mark`, or `said`, of proven.js. */
 export function card(title, ...content) {
-  const { count, more } = content[0]?.constructor === Object ? content.shift() : {};
+  const { count, more, proof } = content[0]?.constructor === Object ? content.shift() : {};
   return el("section.card", {},
-    el("header", {}, el("h2", {}, title), count !== undefined && el("span.count", {}, String(count)), more && el("span.more", {}, more)),
+    el("header", {}, el("h2", {}, title), count !== undefined && el("span.count", {}, String(count)), proof, more && el("span.more", {}, more)),
     ...content);
 }
 

@@ -23,11 +23,14 @@ export function age(timeMs, nowMs = Date.now()) {
   return `${plural(Math.floor(seconds / 86400), "day")} ago`;
 }
 
-export const date = (timeMs) => new Date(timeMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const CALENDAR_END_MS = 253_402_300_799_999;  // the year 9999
+
+export const date = (timeMs) => (timeMs <= CALENDAR_END_MS ? new Date(timeMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) : `${timeMs} ms`);
+export const utc = (timeMs) => (timeMs <= CALENDAR_END_MS ? new Date(timeMs).toISOString() : `${timeMs} ms`);
 
 /** A time that keeps telling how long ago it is. */
 export function when(timeMs) {
-  return el("time", { datetime: new Date(timeMs).toISOString(), title: date(timeMs), data: { age: String(timeMs) } }, age(timeMs));
+  return el("time", { datetime: utc(timeMs), title: date(timeMs), data: { age: String(timeMs) } }, age(timeMs));
 }
 
 setInterval(() => {

@@ -22,11 +22,12 @@ const NUMBER_MAX = Number.MAX_SAFE_INTEGER;
 /** Why a file proves nothing: the end of the sentence "invalid, because ...". */
 export class Invalid extends Error {}
 
-const refuse = (why) => { throw new Invalid(why); };
+export const refuse = (why) => { throw new Invalid(why); };
 
 /**
  * What the file (bytes) proves to a reader with this trust, from `trustGenesis` or `trustHeader`: kind, header, signers
- * (names), memberCount, transaction, receipt, event, state; null for what the kind lacks. Throws `Invalid`.
+ * (names), members (the set that it was sealed by), memberCount, transaction, receipt, event, state; null for what the kind
+ * lacks. Throws `Invalid`.
  */
 export async function verify(data, trust) {
   const proof = await open(data);
@@ -39,6 +40,7 @@ export async function verify(data, trust) {
     kind: proof.kind,
     header: proof.header,
     signers: proof.seal.signatures.map(({ member }) => members[member].name),
+    members,
     memberCount: members.length,
     transaction: proof.transaction,
     receipt: proof.receipt,
@@ -67,7 +69,7 @@ export async function trustGenesis(text) {
     return [name, fromHex(key), roles];
   });
   const encoded = encode([format, network, time, limits, [members], people]);
-  return { chainId: await tagged("genesis", encoded), validators: encode([members]), network };
+  return { chainId: await tagged("genesis", encoded), validators: encode([members]), network, parameters, members: members.map(([name, public_key, power]) => ({ name, public_key, power })) };
 }
 
 /** Trust in one header, by its hash in hex. */
@@ -414,49 +416,56 @@ class Reader {
   }
 }
 
-function decode(name, data, shape) {
+export function decode(name, data, shape) {
   const reader = new Reader(name, data);
   const value = shape(reader);
   reader.end();
   return value;
 }
 
-const count = (least = 0, most = NUMBER_MAX) => (reader) => reader.head("number", least, most);
-const data = (least = 0, most = NUMBER_MAX) => (reader) => reader.take(reader.head("bytes", least, most));
+export const count = (least = 0, most = NUMBER_MAX) => (reader) => reader.head("number", least, most);
+export const data = (least = 0, most = NUMBER_MAX) => (reader) => reader.take(reader.head("bytes", least, most));
 const words = (least = 0, most = NUMBER_MAX) => (reader) => {
   const text = reader.text(reader.take(reader.head("text", 0, NUMBER_MAX)));
   const length = [...text].length;
   if (length < least || length > most) reader.refuse(`a text has ${length} characters, expected ${least} to ${most}`);
   return text;
 };
-const list = (item, least = 0, most = NUMBER_MAX) => (reader) => {
+export const list = (item, least = 0, most = NUMBER_MAX) => (reader) => {
   const items = [];
   for (let left = reader.head("list", least, most); left > 0; left -= 1) items.push(item(reader));
   return items;
 };
-const record = (fields) => (reader) => {
+export const record = (fields) => (reader) => {
   const names = Object.keys(fields);
   reader.head("list", names.length, names.length);
   return Object.fromEntries(names.map((name) => [name, fields[name](reader)]));
 };
 
-const HASH = data(32, 32);
+/** The same, with the bytes that it was read from beside its fields, as "raw". */
+export const whole = (shape) => (reader) => {
+  const from = reader.at;
+  const value = shape(reader);
+  return { ...value, raw: reader.data.subarray(from, reader.at) };
+};
+
+export const HASH = data(32, 32);
 const NAME = words(1, 63);
-const MEMBER = count(0, 1023);
-const HEADER = record({
+export const MEMBER = count(0, 1023);
+export const HEADER = record({
   chain_id: HASH, epoch: count(), height: count(), previous_hash: HASH,
   batch_digest: HASH, batch_view: count(), batch_proposer: MEMBER, batch_since: count(), time_ms: count(),
   transactions_root: HASH, receipts_root: HASH, state_root: HASH, validators_hash: HASH, next_validators_hash: HASH,
   transaction_count: count(), gas_used: count(),
 });
-const SEAL = record({ epoch: count(), height: count(), header_hash: HASH, signatures: list(record({ member: MEMBER, signature: data(64, 64) })) });
+export const SEAL = record({ epoch: count(), height: count(), header_hash: HASH, signatures: list(record({ member: MEMBER, signature: data(64, 64) })) });
 const VALIDATOR_SET = record({ members: list(record({ name: NAME, public_key: HASH, power: count(1, 2 ** 32), tls_certificate: data() }), 1, 1024) });
 const CALL = record({ contract: NAME, method: NAME, args: data() });
-const TRANSACTION = record({
+export const TRANSACTION = record({
   body: record({ chain_id: HASH, sender: HASH, calls: list(CALL, 1, 64), gas_limit: count(), valid_until: count(), salt: data(16, 16) }),
   signature: data(64, 64),
 });
-const RECEIPT = record({
+export const RECEIPT = record({
   height: count(), index: count(), transaction_id: HASH, transaction_hash: HASH,
   code: words(), message: words(), contract: words(), line: count(), gas_used: count(),
   results: list(data()), events: list(record({ contract: words(), name: words(), fields: data() })),
@@ -534,15 +543,15 @@ function readInteger(reader) {
 // ── hashes and signatures ───────────────────────────────────────────────
 
 const EMPTY = new Uint8Array(32);
-const LEAF = Uint8Array.of(0);
-const NODE = Uint8Array.of(1);
+export const LEAF = Uint8Array.of(0);
+export const NODE = Uint8Array.of(1);
 const QUARTER = Uint8Array.of(2);
 const VALUE = Uint8Array.of(3);
 
-const sha256 = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-256", joined(...parts)));
+export const sha256 = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-256", joined(...parts)));
 
 /** The hash of one kind of thing. */
-function tagged(kind, bytes) {
+export function tagged(kind, bytes) {
   const tag = ascii(`quorate.${kind}.v1`);
   return sha256(Uint8Array.of(tag.length), tag, bytes);
 }
@@ -581,7 +590,7 @@ export async function signatureHolds(publicKey, message, signature) {
 
 const ascii = (text) => new TextEncoder().encode(text);
 const utf8 = (bytes) => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-const same = (one, other) => one.length === other.length && one.every((byte, place) => byte === other[place]);
+export const same = (one, other) => one.length === other.length && one.every((byte, place) => byte === other[place]);
 
 function joined(...parts) {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -604,23 +613,38 @@ function fromHex(text) {
 // ── the command: node verify.mjs FILE GENESIS ───────────────────────────
 
 /** No byte of a file moves the cursor of whoever reads about it. */
-const plain = (value) => (typeof value === "string" && /^[ -~]*$/.test(value) ? value : JSON.stringify(value).replace(/[^ -~]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`));
+const inAscii = (text) => text.replace(/[^ -~]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const plain = (value) => (typeof value === "string" && /^[ -~]*$/.test(value) ? value : inAscii(JSON.stringify(value)));
+
+/** A file's bytes, and of what is larger than any proof no more than shows it: a device has no end. */
+function readAtMost({ openSync, readSync, closeSync }, file) {
+  const bytes = new Uint8Array(FILE_BYTES_MAX + 1);
+  const opened = openSync(file);
+  try {
+    let at = 0;
+    for (let got = 1; got > 0 && at < bytes.length; at += got) got = readSync(opened, bytes, at, bytes.length - at, null);
+    return bytes.subarray(0, at);
+  } finally {
+    closeSync(opened);
+  }
+}
 
 async function main(file, ...rest) {
-  const { readFileSync } = await import("node:fs");
+  const fs = await import("node:fs");
   if (!file || rest.length !== (rest[0] === "--header" ? 2 : 1)) {
     console.error("usage: node verify.mjs FILE GENESIS, or: node verify.mjs FILE --header HASH");
     return 2;
   }
   try {
-    const trust = rest[0] === "--header" ? trustHeader(rest[1].toLowerCase()) : await trustGenesis(readFileSync(rest[0], "utf8"));
-    const found = await verify(new Uint8Array(readFileSync(file)), trust);
-    const told = JSON.parse(readFileSync(file, "utf8")).summary;
+    const trust = rest[0] === "--header" ? trustHeader(rest[1].toLowerCase()) : await trustGenesis(fs.readFileSync(rest[0], "utf8"));
+    const data = readAtMost(fs, file);
+    const found = await verify(data, trust);
+    const told = JSON.parse(utf8(data)).summary;
     console.log(`valid: a proof of kind ${found.kind}, sealed by ${found.signers.length} of ${found.memberCount} validators (${found.signers.join(", ")})`);
     for (const [name, value] of Object.entries(told)) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
     return 0;
   } catch (error) {
-    if (error instanceof Invalid) console.log(`invalid, because ${error.message}`);
+    if (error instanceof Invalid) console.log(`invalid, because ${inAscii(error.message)}`);
     else console.error(`cannot check it: ${error.message}`);
     return error instanceof Invalid ? 1 : 2;
   }

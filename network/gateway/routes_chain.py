@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from ledger import codec
 from ledger.errors import LedgerError
-from ledger.proofs import prove_transaction
+from ledger.proofs import prove_header, prove_transaction
 from ledger.types import HEIGHT_MAX, BlockRecord
 from network import present
 from network.api import AccountEntry, TransactionRecord
@@ -48,6 +48,7 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
     async def list_blocks(
         before: Annotated[int | None, Query(ge=0, le=HEIGHT_MAX, description="Only heights below this one.")] = None,
         limit: Limit = 20,
+        proof: Annotated[bool, Query(description="Whether to add the proof of each header.")] = False,
         min_height: MinHeight = None,
     ) -> Response:
         await services.reach(min_height)
@@ -58,6 +59,9 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
             present.block_summary(record, present.signers_of(record.block.header, validators))
             for record in reversed(records)
         ]
+        if proof:
+            for line, record in zip(shown, reversed(records), strict=True):
+                line["proof"] = await _header_proof(services, record)
         next_before = records[0].height if records and records[0].height > 0 else None
         return services.answer({"blocks": shown, "next_before": next_before})
 
@@ -81,6 +85,13 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
             return Response(codec.encode(record), media_type=BLOCK_TYPE)
         validators = present.signers_of(record.block.header, await services.validators())
         return services.answer(present.block(record, validators))
+
+
+async def _header_proof(services: Services, record: BlockRecord) -> msgspec.Raw | None:
+    """The proof file of a sealed header, for use inside another answer; block 0 has none."""
+    if record.seal is None:
+        return None
+    return msgspec.Raw(prove_header(record, await services.closings.way_to(record)).encode())
 
 
 async def _light_blocks(services: Services, first: int, last: int) -> list[BlockRecord]:
@@ -141,7 +152,7 @@ def _add_transactions(router: APIRouter, services: Services) -> None:
             raise Problem("not_sealed", "the transaction waits for a block; its receipt exists once that is sealed")
         record = await record_of(services, found, light=False)
         return Response(
-            make_proof_json(record, found.index),
+            await make_proof_json(services, record, found.index),
             headers={"content-disposition": f'attachment; filename="receipt-{name.hex()[:16]}.json"'},
             media_type="application/json",
         )
@@ -194,14 +205,15 @@ async def _sealed(services: Services, found: TransactionRecord, *, with_proof: b
         "seal": present.seal(record.seal, validators),
     }
     if with_proof:
-        answer["proof"] = msgspec.Raw(make_proof_json(record, found.index))
+        answer["proof"] = msgspec.Raw(await make_proof_json(services, record, found.index))
     return answer
 
 
-def make_proof_json(record: BlockRecord, index: int) -> bytes:
+async def make_proof_json(services: Services, record: BlockRecord, index: int) -> bytes:
     """The one-file receipt: transaction, receipt, both paths, header and seal."""
+    way = await services.closings.way_to(record)
     try:
-        return prove_transaction(record, index).encode()
+        return prove_transaction(record, index, way).encode()
     except LedgerError as error:
         raise Problem("busy", f"the proof cannot be made yet: {error}") from error
 

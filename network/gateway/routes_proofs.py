@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from ledger.errors import LedgerError
-from ledger.proofs import FROM_GENESIS, Way, prove_event, prove_header, prove_receipt, prove_state, prove_transaction
+from ledger.proofs import Way, prove_event, prove_header, prove_receipt, prove_state, prove_transaction
 from ledger.types import HEIGHT_MAX, BlockRecord
 from network.gateway.parameters import MinHeight
 from network.gateway.problems import Problem
@@ -39,7 +39,7 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
     ) -> Response:
         await services.reach(min_height)
         record = await find_block(services, block, light=True)
-        way = await _way(services, header)
+        way = await _way(services, record, header)
         return _file(f"block-{record.height}.json", lambda: prove_header(record, way))
 
 
@@ -80,7 +80,7 @@ def _add_state(router: APIRouter, services: Services) -> None:
         await services.reach(min_height)
         _, variable, found = await look_up(services, contract, path_segments(request, "/v1/proofs/state"), height)
         record = await find_block(services, str(found.height), light=True)
-        way = await _way(services, header)
+        way = await _way(services, record, header)
         value = found.value if found.present else None
         name = f"state-{contract}-{variable}-{found.height}.json"
         return _file(name, lambda: prove_state(record, found.key, value, found.proof, way))
@@ -94,18 +94,16 @@ async def _found(
     found = await find_transaction(services, hex_32("the transaction's id", transaction_id), 0.0)
     if found.state != "sealed":
         raise Problem("not_sealed", "the transaction waits for a block; it can be proven once that is sealed")
-    return await record_of(services, found, light=False), found.index, await _way(services, header)
+    record = await record_of(services, found, light=False)
+    return record, found.index, await _way(services, record, header)
 
 
-async def _way(services: Services, header: str) -> Way:
-    """From the genesis, or from the header with this hash."""
+async def _way(services: Services, record: BlockRecord, header: str) -> Way:
+    """From the genesis, or from the header with this hash, to the set that sealed a block."""
     if not header:
-        return FROM_GENESIS
-    record = await find_block(services, hex_32("header", header).hex(), light=True)
-    validators, trusted = await services.validators(), record.block.header
-    if trusted.validators_hash != validators.hash:
-        raise Problem("bad_parameter", f"block {trusted.height} had other validators than this node knows now")
-    return Way((trusted, validators))
+        return await services.closings.way_to(record)
+    trusted = await find_block(services, hex_32("header", header).hex(), light=True)
+    return await services.closings.way_to(record, trusted)
 
 
 def _file(name: str, prove: Callable[[], str]) -> Response:

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,8 @@ from network.gateway.waiters import Waiters
 
 if TYPE_CHECKING:
     from starlette.responses import Response
+
+    from network.gateway.closings import Closings
 
 HEIGHT_HEADER = "quorate-height"
 _HEX_32 = re.compile(r"^[0-9a-fA-F]{64}$")
@@ -69,6 +72,13 @@ class Services:
     async def validators(self) -> ValidatorSet:
         """The current set."""
         return await self.validator.validators()
+
+    @cached_property
+    def closings(self) -> Closings:
+        """The changes of the validators, for proof files."""
+        from network.gateway.closings import Closings  # comes with `rest`, not before
+
+        return Closings(self.validator)
 
     async def reach(self, min_height: int | None) -> None:
         """Wait briefly until this node has sealed `min_height`. Raises `Problem` if it does not."""

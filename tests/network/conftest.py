@@ -81,6 +81,20 @@ REGISTRY = ContractInfo(
 )
 
 
+SYSTEM = ContractInfo(
+    name="system",
+    code_hash=bytes(32),
+    owner=b"",
+    height=0,
+    version=1,
+    source="",
+    doc="Who may send, and which code each contract has.",
+    methods=(),
+    state=(("accounts", "Map[str, dict]"), ("contracts", "Map[str, dict]"), ("sources", "Map[tuple[str, int], dict]")),
+    events=(),
+)
+
+
 def key(number: int) -> SigningKey:
     return SigningKey.from_seed(hashing.tagged("test.key")(bytes([number])))
 
@@ -101,6 +115,7 @@ class FakeNode:
         )
         self.genesis = Genesis(1, "testnet", START_MS, Parameters(), ValidatorSet(members), accounts)
         self.records = [blocks.genesis_record(self.genesis, bytes(32))]
+        self.later_sets: tuple[ValidatorSet, ...] = ()  # of epochs after the first, where a test has some
         self.pending: dict[bytes, bytes] = {}
         self.evidence: dict[str, bytes] = {}
         self.sealed: dict[bytes, tuple[int, int]] = {}
@@ -291,6 +306,11 @@ class FakeValidator:
         self._check("validators")
         return self._node.genesis.validators
 
+    async def validator_set(self, name):
+        self._check("validator_set")
+        sets = (self._node.genesis.validators, *self._node.later_sets)
+        return next((each for each in sets if each.hash == name), None)
+
     async def blocks(self, first, last, light=False):
         self._check("blocks")
         assert last - first < 64, "at most 64 blocks at once"
@@ -387,7 +407,7 @@ class FakeExecutor:
 
     async def contract(self, name):
         self._check("contract")
-        return REGISTRY if name == "registry" else None
+        return {"registry": REGISTRY, "system": SYSTEM}.get(name)
 
     async def state(self, contract, path, height=None):
         self._check("state")

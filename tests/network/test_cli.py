@@ -435,7 +435,7 @@ def test_verify_needs_a_genesis_and_says_so(quorate: Callable[..., Result], seal
     (sealed.directory / "genesis.json").unlink()
     result = quorate("verify", sealed.receipt)
     assert (result.code, result.err) == (
-        1,
+        2,
         (
             "quorate: no genesis to check against: give --genesis FILE, "
             f"or put it beside the file as {sealed.directory}/genesis.json\n"
@@ -445,7 +445,7 @@ def test_verify_needs_a_genesis_and_says_so(quorate: Callable[..., Result], seal
 
 def test_a_missing_receipt_is_named(quorate: Callable[..., Result], sealed: Sealed) -> None:
     result = quorate("verify", sealed.directory / "none.json", "--genesis", sealed.directory / "genesis.json")
-    assert (result.code, result.err) == (1, f"quorate: {sealed.directory}/none.json: No such file or directory\n")
+    assert (result.code, result.err) == (2, f"quorate: {sealed.directory}/none.json: No such file or directory\n")
 
 
 def test_verify_opens_no_connection(sealed: Sealed) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ledger import codec
 from ledger.state import State
+from ledger.transactions import identify
 from ledger.types import Validator, ValidatorSet
 from network.client import (
     AsyncClient,
@@ -134,6 +135,180 @@ async def test_a_mode_is_one_of_three(url, node):
             await client.view("registry", "owner_of", "aa", mode="proven")
 
 
+async def test_block_0_is_proven_by_block_1_and_by_nothing_else(url, node):
+    async with AsyncClient([url], genesis=node.genesis) as client:
+        with pytest.raises(ProofInvalid, match=r"block 0 has no seal: block 1 vouches for it, .* mode=\"local\""):
+            await client.state("registry", "entries", "zz")
+        assert (await client.state("registry", "entries", "zz", mode="local")).height == 0
+        node.seal()
+        assert await client.header(0) == node.records[0].block.header
+
+
+def test_a_block_0_with_another_state_is_refused(node):
+    header = msgspec.structs.replace(node.records[0].block.header, state_root=b"\x07" * 32)
+    lie = msgspec.structs.replace(node.records[0], block=msgspec.structs.replace(node.records[0].block, header=header))
+    light = LightClient(node.genesis)
+    light.accept(light_bytes(node.seal()))
+    with pytest.raises(ProofInvalid, match="block 0 is not the one that block 1 was built on"):
+        light.accept(light_bytes(lie))
+    assert light.accept(light_bytes(node.records[0])) == node.records[0].block.header
+
+
+# ── transactions, lists and events ────────────────────────────────────────────────────────────────
+
+
+def swap(path, old, new):
+    """A node that answers so with other words in it."""
+    return lambda asked, body: body.replace(old, new) if asked.startswith(path) else body
+
+
+class Forger(Liar):
+    """As `Liar`, but that lies are functions of path and body."""
+
+    async def handle_async_request(self, request):
+        lie, self.lies = self.lies.get(request.url.host), {}
+        try:
+            reply = await super().handle_async_request(request)
+        finally:
+            self.lies = {} if lie is None else self.all
+        body = reply.content if lie is None else lie(request.url.path, reply.content)
+        return httpx.Response(reply.status_code, headers={"content-type": "application/json"}, content=body)
+
+
+@contextlib.asynccontextmanager
+async def forged(url, genesis, lie, nodes=("http://a", "http://b")):
+    """The first of these nodes lies."""
+    transport = Forger(url, {"a": lie})
+    transport.all = {"a": lie}
+    async with AsyncClient(nodes, genesis=genesis, transport=transport) as client:
+        yield client
+
+
+async def test_a_transaction_is_shown_as_its_proof_has_it(url, node):
+    await register(url, node)
+    name = next(iter(node.sealed))
+    async with AsyncClient([url], genesis=node.genesis) as client:
+        proven, local = await client.transaction(name), await client.transaction(name, mode="local")
+        assert (proven["proven"], local["proven"]) == (True, False)
+        told = {key: value for key, value in local.items() if key not in ("proven", "sealed_height")}
+        assert {key: proven[key] for key in told} == told
+    for lie in (
+        swap("/v1/transactions", b'"height":1', b'"height":2'),
+        swap("/v1/transactions", b"Registered", b"Unregister"),
+        swap("/v1/transactions", b'"proof"', b'"prove"'),
+        swap("/v1/transactions", b'"summary"', b'"symmary"'),
+    ):
+        async with forged(url, node.genesis, lie) as client:
+            for _ in range(2):
+                assert await client.transaction(name) == proven
+    async with forged(url, node.genesis, swap("/v1/transactions", b'"proof"', b'"prove"'), ["http://a"]) as client:
+        with pytest.raises(ProofInvalid, match="came without its proof"):
+            await client.transaction(name)
+
+
+async def test_what_is_pending_is_one_nodes_word(url, node):
+    raw = node.sign("aa")
+    node.pending[identify(raw)[0]] = raw
+    async with AsyncClient([url], genesis=node.genesis) as client:
+        found = await client.transaction(identify(raw)[0])
+        assert (found["state"], found["proven"]) == ("pending", False)
+
+
+async def test_every_block_of_a_list_is_proven(url, node):
+    async with AsyncClient([url], genesis=node.genesis) as client:
+        assert [line["proven"] for line in await client.blocks()] == [False]  # nothing vouches for block 0 yet
+        for _ in range(3):
+            node.seal()
+        found = await client.blocks()
+        assert [(line["height"], line["proven"]) for line in found] == [(3, True), (2, True), (1, True), (0, True)]
+        local = await client.blocks(mode="local")
+        assert [line | {"proven": True} for line in local] == found
+    for lie in (
+        swap("/v1/blocks", b'"gas_used":0', b'"gas_used":7'),
+        swap("/v1/blocks", b'"height":3', b'"height":9'),
+        swap("/v1/blocks", b'"proof"', b'"prove"'),
+        swap("/v1/blocks", b'"blocks"', b'"block"'),
+    ):
+        async with forged(url, node.genesis, lie) as client:
+            for _ in range(2):
+                assert await client.blocks() == found
+
+
+async def test_events_are_proven_one_by_one(url, node):
+    await register(url, node)
+    async with AsyncClient([url], genesis=node.genesis) as client:
+        for mode, proven in ((None, True), ("local", False)):
+            found = [event async for event in first(client.events(start=1, mode=mode), 2)]
+            assert [(event.kind, event.cursor, event.proven) for event in found] == [
+                ("contract", "1.0.0", proven),
+                ("block", "1", proven),
+            ]
+            assert found[0].data["fields"] == {"digest": "aa"}
+            assert found[1].data["hash"] == node.records[1].block.header.hash.hex()
+    async with AsyncClient([url]) as client:
+        assert [event.proven async for event in first(client.events(start=1), 2)] == [False, False]
+
+
+class Stream(httpx.AsyncBaseTransport):
+    """Node a streams this text and answers else like the others."""
+
+    def __init__(self, url, text):
+        self.url, self.text, self.inner = url, text, httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request):
+        if request.url.host == "a" and request.url.path == "/v1/events":
+            return httpx.Response(200, content=self.text.encode())
+        target = httpx.URL(self.url).copy_with(raw_path=request.url.raw_path)
+        headers = {"host": target.netloc.decode()}
+        if "last-event-id" in request.headers:
+            headers["last-event-id"] = request.headers["last-event-id"]
+        return await self.inner.handle_async_request(httpx.Request(request.method, target, headers=headers))
+
+    async def aclose(self):
+        await self.inner.aclose()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"fields": {"digest": "bb"}},
+        {"event": 1},
+        {"transaction_id": "ab" * 32},
+        {"height": 2},
+        {"transaction_id": None},
+        {"name": "Unregistered"},
+    ],
+)
+async def test_a_node_that_streams_what_never_was_is_passed_over(url, node, monkeypatch, lie):
+    monkeypatch.setattr("network.client.web.RECONNECT_S", 0.01)
+    monkeypatch.setattr("network.client.core.READ_TIMEOUT_S", 0.2)
+    await register(url, node)
+    true = {
+        "height": 1,
+        "index": 0,
+        "event": 0,
+        "transaction_id": next(iter(node.sealed)).hex(),
+        "contract": "registry",
+        "name": "Registered",
+        "fields": {"digest": "aa"},
+    }
+    text = f"id: 1.0.0\nevent: contract\ndata: {json.dumps(true | lie)}\n\n"
+    async with AsyncClient(["http://a", "http://b"], genesis=node.genesis, transport=Stream(url, text)) as client:
+        found = [event async for event in first(client.events(start=1, contract="registry"), 1)]
+        assert [event.data for event in found] == [true]
+    async with AsyncClient(["http://a"], genesis=node.genesis, transport=Stream(url, text)) as client:
+        with pytest.raises(ProofInvalid):
+            await anext(client.events(start=1))
+
+
+async def first(events, count):
+    """The first of them."""
+    while count:
+        yield await anext(events)
+        count -= 1
+    await events.aclose()
+
+
 # ── min_height ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -182,7 +357,7 @@ async def register(url, node):
     [((1,), 0), ((1,) * 3, 0), ((1,) * 4, 1), ((1,) * 6, 1), ((1,) * 7, 2), ((5, 1, 1, 1), 2), ((1, 1, 1, 9), 3)],
 )
 def test_how_many_may_be_faulty_counts_the_weakest(node, powers, faulty):
-    assert faulty_max(four(node.genesis, powers)) == faulty
+    assert faulty_max(four(node.genesis, powers).validators) == faulty
 
 
 @pytest.mark.parametrize(
@@ -317,7 +492,7 @@ def test_two_sealed_headers_of_one_height_are_a_fork(node, order):
     light.accept(light_bytes(both[order[0]]))
     with pytest.raises(Forked, match="More validators are faulty than this network can bear") as fork:
         light.accept(light_bytes(both[order[1]]))
-    assert {each.block.header for each in fork.value.records} == {each.block.header for each in both}
+    assert {each.header for each in fork.value.headers} == {each.block.header for each in both}
 
 
 @pytest.mark.parametrize("order", [(1, 0), (0, 1)])

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from ledger import codec
+from ledger.proof_file import as_text
 from ledger.proofs import verify_proof
 from ledger.state import State
 from ledger.transactions import identify
@@ -96,6 +97,15 @@ async def test_what_cannot_be_proven_is_said(gateway, node, state, poll, path, s
     name = await sealed(gateway, node, poll, "aa")
     answer = await gateway.get("/v1/proofs/" + path.replace("{id}", name))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_list_of_blocks_has_the_proof_of_each(gateway, node, poll):
+    for _ in range(3):
+        await sealed(gateway, node, poll, f"{node.height}")
+    lines = (await gateway.get("/v1/blocks?proof=true&limit=3")).json()["blocks"]
+    assert [verify_proof(as_text(line["proof"]), node.genesis).height for line in lines] == [3, 2, 1]
+    assert (await gateway.get("/v1/blocks?proof=true&before=1")).json()["blocks"][0]["proof"] is None
+    assert "proof" not in (await gateway.get("/v1/blocks")).json()["blocks"][0]
 
 
 async def test_what_waits_for_a_block_is_not_proven_yet(gateway, node):

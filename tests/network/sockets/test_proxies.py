@@ -70,6 +70,7 @@ async def test_every_question_to_the_validator_has_its_typed_answer(path: Path, 
         api.Submit: [api.Admission("accepted", H), api.Admission("busy", H, "later")],
         api.GetStatus: STATUS,
         api.GetValidators: members.validators,
+        api.GetValidatorSet: None,
         api.GetBlocks: [block(1), block(2)],
         api.GetBlockByHash: None,
         api.GetTransaction: record,
@@ -79,6 +80,7 @@ async def test_every_question_to_the_validator_has_its_typed_answer(path: Path, 
         assert await proxy.submit([b"one", b"two"]) == node.answers[api.Submit]
         assert await proxy.status() == STATUS
         assert await proxy.validators() == members.validators
+        assert await proxy.validator_set(H) is None
         assert await proxy.blocks(1, 2, light=True) == [block(1), block(2)]
         assert await proxy.block_by_hash(H) is None
         assert await proxy.transaction(H) == record
@@ -89,6 +91,7 @@ async def test_every_question_to_the_validator_has_its_typed_answer(path: Path, 
         api.Submit((b"one", b"two")),
         api.GetStatus(),
         api.GetValidators(),
+        api.GetValidatorSet(H),
         api.GetBlocks(1, 2, True),
         api.GetBlockByHash(H),
         api.GetTransaction(H),
