@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,10 +139,10 @@ class ExecutorService:
         state = self._state
         if state is None:
             raise RemoteError("no_state", "this executor was given no state to read again")
+        begun = time.thread_time()
         done = state.scrub(after, SCRUB_LOOKS)
-        return ScrubbedState(
-            done.after, done.bytes_read, max(done.bytes_read, state.size_bytes), state.height, state.root, done.fault
-        )
+        took_s, size = time.thread_time() - begun, max(done.bytes_read, state.size_bytes)
+        return ScrubbedState(done.after, done.bytes_read, took_s, size, state.height, state.root, done.fault)
 
 
 def damage_in(error: BaseException | None) -> DataLost | None:

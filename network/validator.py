@@ -366,6 +366,7 @@ class ValidatorNode:
             spared=self._is_spared,
             remake_store=self._remake_store,
             halt=self._halt,
+            busy=self._is_busy,
         )
         return Scrubber(parts, rate)
 
@@ -474,6 +475,12 @@ class ValidatorNode:
         self._stopped.set()
         return True
 
+    def _is_busy(self) -> bool:
+        """Whether it starts, is in doubt, changes its view or catches up: then its time is for that."""
+        replica, window = self._driver.replica, self.genesis.parameters.window
+        highest = max((peer.sealed_height for peer in replica.peers), default=0)
+        return bool(replica.silence) or replica.changing_view or highest > self._store.sealed_height + window
+
     def _is_spared(self) -> bool:
         """Whether the others that are linked and level are a quorum without this node."""
         views, validators = self._driver.replica.peers, self.genesis.validators
@@ -484,9 +491,7 @@ class ValidatorNode:
     def _on_state_differs(self, height: int) -> None:
         """A process that read the whole state says that it does not give the sealed root."""
         if self._scrubber is not None:
-            self._scrubber.suspect_state(
-                f"the state, read for a snapshot of height {height}, gives another root"
-            )
+            self._scrubber.suspect_state(f"the state, read for a snapshot of height {height}, gives another root")
 
     async def _remake_state(self) -> None:
         """Have the executor throw its state away, and execute the blocks again."""

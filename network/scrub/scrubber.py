@@ -1,7 +1,8 @@
 """Reads everything again that this node has stored, slowly and for ever, and has what does not hold mended.
 
 A pass goes over the sealed blocks with their indexes, the files beside them, the state, and the snapshots that are
-kept. It takes so many bytes a second at most, and a fiftieth of the time at most, whatever the bytes. What it finds:
+kept. It takes so many bytes a second at most, and a hundredth of the time at most, whatever the bytes; it waits while
+the validator is in doubt, changes its view or catches up. What it finds:
 
 - a block is put again from another member's copy, which a quorum sealed; an index from the block itself;
 - a table that LevelDB cannot read any more: its blocks are put again, above it, and the store is made anew
@@ -41,7 +42,9 @@ log = logging.getLogger("quorate.scrub")
 
 PASS_EVERY_S = 3600.0  # from the beginning of one pass to that of the next, at least
 LOOK_EVERY_S = 5.0  # between two passes: for damage that a read met, and for what could not be mended before
-RESTS = 49  # after each step, in what it took
+RESTS = 99  # after each step, in the processor's time that it took
+BUSY_LOOK_S = 0.5  # while the validator has better things to do,
+BUSY_MAX_S = 30.0  # and for how long a step waits for that: one that is stuck is read again all the same
 STATE_AGAIN_S = 3600.0  # a state that is damaged again within this time is the machine's fault
 SILENCES_MAX = 20  # of the executor, in a row, before the rest of the state is left to the next pass
 SILENCE_S = 0.25
@@ -56,7 +59,7 @@ class Parts:
     `scrub_state(after)` is a step of the executor's (may raise `NodeUnavailable`), `remake_state()` has it deleted and
     made again; `journal()` reads the vote journal again, `rewrite_journal()` writes it anew; `spared()` says whether
     the others are a quorum without this node, `remake_store(why)` ends this validator to begin again on a new store;
-    `halt(diagnosis)` ends its votes.
+    `halt(diagnosis)` ends its votes; `busy()` says whether it has better things to do at present.
     """
 
     genesis: Genesis
@@ -70,6 +73,7 @@ class Parts:
     spared: Callable[[], bool]
     remake_store: Callable[[str], object]
     halt: Callable[[str], None]
+    busy: Callable[[], bool] = lambda: False
 
 
 class Scrubber:
@@ -91,6 +95,7 @@ class Scrubber:
     async def run(self) -> None:
         """Pass after pass. A disk that cannot even be read leaves a problem for the operator, and the next pass."""
         while not self._contradiction:
+            await self._rest(0, 0.0)
             begun = time.monotonic()
             try:
                 await self.run_pass()
@@ -258,7 +263,6 @@ class Scrubber:
     async def _scrub_state(self) -> None:
         after, read, silences = b"", 0, 0
         while silences < SILENCES_MAX:
-            begun = time.monotonic()
             try:
                 step = await self._parts.scrub_state(after)
             except NodeUnavailable:
@@ -271,7 +275,7 @@ class Scrubber:
             if fault:
                 await self._on_state(fault)
                 return
-            await self._rest(step.bytes_read, time.monotonic() - begun)
+            await self._rest(step.bytes_read, step.took_s)
             if not after:
                 self._on_state_whole()
                 return
@@ -342,14 +346,24 @@ class Scrubber:
 
     async def _paced(self, step: Callable[[], T], size: Callable[[T], int]) -> T:
         """Do a step in the scrubber's own thread, and rest."""
-        begun = time.monotonic()
-        done = await asyncio.get_running_loop().run_in_executor(self._thread, step)
-        await self._rest(size(done), time.monotonic() - begun)
+        done, took_s = await asyncio.get_running_loop().run_in_executor(self._thread, _timed, step)
+        await self._rest(size(done), took_s)
         return done
 
     async def _rest(self, bytes_read: int, took_s: float) -> None:
+        """`took_s` is the processor's time: a busy machine makes the step longer, not dearer."""
         self.report.bytes_read += bytes_read
         await asyncio.sleep(max(bytes_read / self._bytes_per_second, self._rests * took_s))
+        waited_s = 0.0
+        while self._parts.busy() and waited_s < BUSY_MAX_S:
+            await asyncio.sleep(BUSY_LOOK_S)
+            waited_s += BUSY_LOOK_S
+
+
+def _timed(step: Callable[[], T]) -> tuple[T, float]:
+    begun = time.thread_time()
+    done = step()
+    return done, time.thread_time() - begun
 
 
 def _size_of(checked: Checked) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import msgspec
@@ -98,7 +99,7 @@ class Node:
         fault = self.state_faults.pop(0) if self.state_faults else ""
         if isinstance(fault, Exception):
             raise fault
-        return ScrubbedState(b"" if after else b"x", 100, 200, BLOCKS, self.root, fault)
+        return ScrubbedState(b"" if after else b"x", 100, 0.0, 200, BLOCKS, self.root, fault)
 
     async def remake_state(self):
         self.state_made += 1
@@ -187,6 +188,23 @@ async def test_it_rests_after_every_step(node_of, monkeypatch):
     await node.scrubber._rest(5000, 0.01)
     await node.scrubber._rest(10, 0.01)
     assert rests == [5.0, 0.49]
+
+
+async def test_it_waits_while_the_validator_has_better_things_to_do_but_not_for_ever(node_of, monkeypatch):
+    node = node_of()
+    rests, busy = [], [True, True, True, False]
+
+    async def rest(seconds):
+        rests.append(seconds)
+
+    monkeypatch.setattr(module.asyncio, "sleep", rest)
+    node.scrubber._parts = replace(node.scrubber._parts, busy=lambda: busy.pop(0))
+    await node.scrubber._rest(0, 0.0)
+    assert rests == [0.0, *[module.BUSY_LOOK_S] * 3]
+    node.scrubber._parts = replace(node.scrubber._parts, busy=lambda: True)
+    rests.clear()
+    await node.scrubber._rest(0, 0.0)
+    assert sum(rests) == module.BUSY_MAX_S
 
 
 # ── blocks ────────────────────────────────────────────────────────────────────────────────────────
@@ -478,12 +496,16 @@ async def test_one_that_halts_for_another_reason_stays_halted(tmp_path, paper):
     assert (node.begin_again, "made anew" in node.halted) == (False, False)
 
 
-@pytest.mark.parametrize(("heights", "spared"), [((9, 20, 30), True), ((9, 7, 9), False), ((9, None, 9), False)])
+@pytest.mark.parametrize(("heights", "spared"), [((9, 20, 24), True), ((9, 7, 9), False), ((9, None, 9), False)])
 async def test_a_node_is_spared_when_the_others_are_level_and_a_quorum(tmp_path, paper, heights, spared):
     """The window is 8: at height 16 whoever sealed 8 is level. One of four may be away, and that is this one."""
     node = validator(tmp_path, paper, "")
     node._store = SimpleNamespace(sealed_height=16)
     views = [SimpleNamespace(sealed_height=height or 0) for height in (0, *heights)]
-    node._driver = SimpleNamespace(replica=SimpleNamespace(peers=views))
+    node._driver = SimpleNamespace(replica=SimpleNamespace(peers=views, silence="", changing_view=False))
+    assert node._is_busy() is False
+    views[2].sealed_height, was = 25, views[2].sealed_height
+    assert node._is_busy() is True
+    views[2].sealed_height = was
     node._mesh = SimpleNamespace(connected=lambda member: heights[member - 1] is not None)
     assert node._is_spared() is spared
