@@ -98,10 +98,11 @@ class Meter:
     """Gas of one transaction, shared by every frame of it. Sticky: once exhausted, every further charge raises.
 
     The interpreter's hot paths lower `left` themselves and call `run_out` when it falls below zero. `room` is what is
-    left of the bytes that may be made: gas is time, and time alone does not bound memory.
+    left of the bytes that may be made: gas is time, and time alone does not bound memory. `loops` has the dicts that
+    loops run over just now, by `id`: how many loops, and how often something was deleted from it.
     """
 
-    __slots__ = ("left", "limit", "room")
+    __slots__ = ("left", "limit", "loops", "room")
 
     def __init__(self, limit: int, room: int = MADE_BYTES_MAX) -> None:
         if limit < 0:
@@ -109,6 +110,7 @@ class Meter:
         self.limit = limit
         self.left = limit
         self.room = room
+        self.loops: dict[int, list[int]] = {}
 
     @property
     def used(self) -> int:

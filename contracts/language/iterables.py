@@ -37,18 +37,26 @@ def iterate(meter: Meter, value: Any) -> Items:
 def _dict_keys(meter: Meter, entries: dict[Any, Any]) -> Iterator[Any]:
     gas.charge_items(meter, len(entries))
     meter.charge(len(entries) * 2 * gas.ITEM_CHECKED)
-    return _unchanged(entries, list(entries))
+    return _unchanged(meter, entries, list(entries))
 
 
-def _unchanged(entries: dict[Any, Any], keys: list[Any]) -> Iterator[Any]:
+def _unchanged(meter: Meter, entries: dict[Any, Any], keys: list[Any]) -> Iterator[Any]:
     """The keys, as long as they are those of the dict: where Python may notice a change, this always does."""
-    size = len(keys)
-    for key in keys:
-        if len(entries) != size or key not in entries:
+    size, here = len(keys), id(entries)
+    marks = meter.loops.setdefault(here, [0, 0])
+    marks[0] += 1
+    deleted = marks[1]
+    try:
+        for key in keys:
+            if len(entries) != size or marks[1] != deleted:
+                fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
+            yield key
+        if len(entries) != size or marks[1] != deleted:
             fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
-        yield key
-    if len(entries) != size or not all(map(entries.__contains__, keys)):
-        fail(codes.BAD_VALUE, "a dict was changed while it was iterated over")
+    finally:
+        marks[0] -= 1
+        if not marks[0]:
+            del meter.loops[here]
 
 
 def _dict_view(meter: Meter, entries: Any, name: str) -> Items:

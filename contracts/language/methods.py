@@ -25,6 +25,7 @@ from contracts.language.values import (
     index,
     less,
     modulo,
+    note_deletion,
     occurrences,
     overflow,
     position,
@@ -344,8 +345,9 @@ def _sort(meter: Meter, items: list[Any], reverse: Any = False) -> None:
     sort(meter, items, reverse)
 
 
-def _clear(_meter: Meter, container: Any) -> None:
+def _clear(meter: Meter, container: Any) -> None:
     container.clear()
+    note_deletion(meter, container)
 
 
 def _copy_list(meter: Meter, items: list[Any]) -> list[Any]:
@@ -362,9 +364,12 @@ def _get(meter: Meter, entries: dict[Any, Any], key: Any, default: Any = None) -
 
 def _pop_entry(meter: Meter, entries: dict[Any, Any], key: Any, *default: Any) -> Any:
     key = dict_key(meter, key)
-    if key not in entries and not default:
-        fail(codes.KEY_ERROR, f"no such key{shown(key)}")
-    return entries.pop(key, *default)
+    if key not in entries:
+        if not default:
+            fail(codes.KEY_ERROR, f"no such key{shown(key)}")
+        return default[0]
+    note_deletion(meter, entries)
+    return entries.pop(key)
 
 
 def _set_default(meter: Meter, entries: dict[Any, Any], key: Any, default: Any = None) -> Any:

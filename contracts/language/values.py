@@ -535,6 +535,12 @@ def set_item(meter: Meter, container: Any, key: Any, value: Any) -> None:
         fail(codes.BAD_TYPE, f"items of {type_name(container)} cannot be assigned")
 
 
+def note_deletion(meter: Meter, entries: dict[Any, Any]) -> None:
+    """Let the loops that run over a dict know: the same key put back would not be at its place."""
+    if meter.loops and id(entries) in meter.loops:
+        meter.loops[id(entries)][1] += 1
+
+
 def delete_item(meter: Meter, container: Any, key: Any) -> None:
     """del container[key]."""
     if type(container) is dict:
@@ -542,6 +548,7 @@ def delete_item(meter: Meter, container: Any, key: Any) -> None:
             del container[dict_key(meter, key)]
         except KeyError:
             fail(codes.KEY_ERROR, f"no such key{shown(key)}")
+        note_deletion(meter, container)
     elif type(container) is list:
         gas.charge_moved(meter, len(container))
         try:

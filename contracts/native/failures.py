@@ -15,6 +15,7 @@ from typing import Final, ParamSpec, TypeVar
 from contracts import codes
 from contracts.language import limits
 from contracts.language.interface import Failure
+from contracts.language.values import type_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,6 +25,11 @@ _RAISE: Final = opcode.opmap["RAISE_VARARGS"]
 
 class Error(Exception):
     """A contract says no. On chain the transaction fails with the code "failed" and this message."""
+
+    def __init__(self, *said: object) -> None:
+        if said and type(said[0]) is not str:
+            raise WrongType(codes.BAD_TYPE, f"the message must be str, not {type_name(said[0])}")
+        super().__init__(*said)
 
 
 # ── from the chain to Python ──────────────────────────────────────────────────────────────────────
