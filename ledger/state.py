@@ -13,8 +13,10 @@ from pathlib import Path
 
 from ledger import state_tree
 from ledger.errors import DataLost
+from ledger.live_rows import Clock
 from ledger.state_pages import StatePages, loaded_pages, page_rows
 from ledger.state_proof import EMPTY, check_state_proof, path_of, value_hash, verify_state_proof
+from ledger.state_scrub import Scrubbed, scrub_rows
 from ledger.state_tree import NOTHING, Slot, TreeChange
 from ledger.versions import FrozenRows, Versions
 
@@ -37,14 +39,15 @@ class State:
         self._pages = StatePages(versions)
 
     @classmethod
-    def open(cls, path: Path | str) -> State:
+    def open(cls, path: Path | str, clock: Clock | None = None) -> State:
         """Open or create the state in the directory `path`.
 
-        Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then the directory is to be deleted, and the state made
-        again from the blocks.
+        By `clock`, of nanoseconds, scans notice that they walk over much that was deleted, and do so once: no result
+        depends on it. Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then the directory is to be deleted, and
+        the state made again from the blocks.
         """
         try:
-            return cls(Versions(Path(path)))
+            return cls(Versions(Path(path), clock))
         except DataLost as error:
             raise DataLost(f"{error}. Delete {path}: the state is made again from the blocks") from None
 
@@ -123,6 +126,19 @@ class State:
     def freeze(self) -> FrozenState:
         """The newest state, to be read while commits go on."""
         return FrozenState(self.height, self.root, self._versions.freeze())
+
+    def scrub(self, start: bytes, looks_max: int) -> Scrubbed:
+        """Read about so many rows again from `start` on (empty: the first), and hold each against the root."""
+        done = scrub_rows(self._versions.raw(start), self._pages.stored, self._root, looks_max)
+        if done.after or done.fault:
+            return done
+        missing = self._versions.missing_files()
+        return Scrubbed(b"", done.bytes_read, f"the state {self._versions.path} lacks {missing[0]}" if missing else "")
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much it takes on the disk."""
+        return self._versions.size_bytes
 
     def side_get(self, key: bytes) -> bytes | None:
         """A value of the side table, as last committed."""

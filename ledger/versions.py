@@ -13,6 +13,7 @@ own height as a row, and one that is missing among the last ones is `DataLost`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,8 +22,9 @@ from typing import Any
 
 import plyvel
 
-from ledger.database import open_database, speaking_of, sync_logs, translated
+from ledger.database import missing_files, open_database, speaking_of, sync_logs, translated
 from ledger.errors import DataLost, HeightNotKept, OtherFormat, StorageError, TooMuchLookedAt
+from ledger.live_rows import Clock, LiveRows
 
 FORMAT_VERSION = 3
 COMMITS_BETWEEN_FLUSHES = 256
@@ -45,8 +47,11 @@ _WAS_PRESENT = b"\x01"
 class Versions:
     """An open database of versioned rows ("r" row) and plain rows ("s" row). One thread at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create. Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then delete it and replay."""
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        """Open or create. Raises `DatabaseInUse`, `StorageError`, or `DataLost`: then delete it and replay.
+
+        By `clock` scans notice that they walk over what was deleted, and do so once (`ledger.live_rows`).
+        """
         self.path = path
         self.height = self.oldest = -1
         self._flushed = -1
@@ -57,6 +62,7 @@ class Versions:
         self._cache = RecentRows()
         # Most of it is hashes, which no compression shortens, and is read row by row from all over the place.
         self._database = open_database(path, bloom_filter_bits=10, compress=False, block_bytes=BLOCK_BYTES)
+        self._rows = LiveRows(self._database, path, clock, self._compact_soon)
         try:
             self._load()
         except BaseException:
@@ -82,39 +88,14 @@ class Versions:
             return []
         first = max(prefix, start)
         then = self._changed_since(prefix, first, height)
-        found: list[tuple[bytes, bytes]] = []
-        waiting = sorted(row for row, value in then.items() if value is not None)
-        waiting.reverse()
-        for row, value in self._iterate(b"r" + first, b"r" + prefix):
-            while waiting and waiting[-1] < row and len(found) < limit:
-                _append(found, waiting.pop(), then)
-            if len(found) >= limit:
-                return found
-            if row not in then:
-                found.append((row, value))
-            elif waiting and waiting[-1] == row:
-                _append(found, waiting.pop(), then)
-        while waiting and len(found) < limit:
-            _append(found, waiting.pop(), then)
-        return found
+        return list(itertools.islice(_as_it_was(self._rows.forward(first, prefix), then), limit))
 
     def scan_back(self, start: bytes, end: bytes, limit: int, height: int | None = None) -> list[tuple[bytes, bytes]]:
         """At most `limit` (row, value) from the highest row below `end` down to `start`, at a height (None: newest)."""
+        if limit <= 0:
+            return []
         then = self._changed_since(b"", start, height, end)
-        waiting = sorted(row for row, value in then.items() if value is not None)
-        found: list[tuple[bytes, bytes]] = []
-        for row, value in self._iterate_back(b"r" + start, b"r" + end):
-            while waiting and waiting[-1] > row and len(found) < limit:
-                _append(found, waiting.pop(), then)
-            if len(found) >= limit:
-                return found
-            if row not in then:
-                found.append((row, value))
-            elif waiting and waiting[-1] == row:
-                _append(found, waiting.pop(), then)
-        while waiting and len(found) < limit:
-            _append(found, waiting.pop(), then)
-        return found
+        return list(itertools.islice(_as_it_was(self._rows.backward(start, end), then, backwards=True), limit))
 
     @contextlib.contextmanager
     def looking_at_most(self, rows: int) -> Iterator[None]:
@@ -153,25 +134,30 @@ class Versions:
     def walk(self, prefix: bytes, height: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (row, value) with the prefix, in order, at a height. Nothing may be committed meanwhile."""
         then = self._changed_since(prefix, prefix, height)
-        waiting = sorted((row for row, value in then.items() if value is not None), reverse=True)
-        for row, value in self._iterate(b"r" + prefix, b"r" + prefix):
-            while waiting and waiting[-1] < row:
-                yield waiting[-1], then[waiting.pop()] or b""
-            if row not in then:
-                yield row, value
-            elif waiting and waiting[-1] == row:
-                yield row, then[waiting.pop()] or b""
-        for row in reversed(waiting):
-            yield row, then[row] or b""
+        return _as_it_was(self._iterate(b"r" + prefix, b"r" + prefix), then)
 
     def freeze(self) -> FrozenRows:
         """The rows as they are now, to be read while commits go on. Close it: the database keeps what it shows."""
         return FrozenRows(self._database.snapshot(), self.path)
 
+    def raw(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every row of the database as it lies there, not below `start`. Nothing may be committed meanwhile."""
+        return self._iterate_raw(start)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much the tables take."""
+        return int(self._database.approximate_size(b"\x00", b"\xff"))
+
+    def missing_files(self) -> list[str]:
+        """Files that the database lives on and that are gone."""
+        return missing_files(self._database, self.path)
+
     def load(self, rows: Iterable[tuple[bytes, bytes]], plain: Iterable[tuple[bytes, bytes]]) -> None:
         """Write rows of a state that did not grow here. Until `begin` it has no height, and cannot be opened again."""
         self._refuse_after_fault()
         assert self.height < 0, "only an empty database is loaded"
+        self._rows.forget()
         batch = self._database.write_batch()
         for kind, each in ((b"r", rows), (b"s", plain)):
             for row, value in each:
@@ -228,6 +214,7 @@ class Versions:
         for row, (_, new) in rows.items():
             if row in self._cache:
                 self._cache[row] = new
+        self._rows.on_commit(rows)
         self.height, self.oldest = height, oldest
         if height - self._flushed >= COMMITS_BETWEEN_FLUSHES:
             self._flush()
@@ -275,12 +262,16 @@ class Versions:
 
     def _reclaim(self) -> None:
         """Have the space of pruned versions back, beside the work: LevelDB gives none until it rewrites the tables."""
-        if self._reclaiming is not None and self._reclaiming.is_alive():
-            return
         start, stop = b"o", b"o" + _HEIGHT.pack(self.oldest + 1)
         if self._database.approximate_size(start, stop) >= RECLAIM_BYTES:
-            self._reclaiming = threading.Thread(target=self._compact, args=(start, stop), name="reclaim", daemon=True)
-            self._reclaiming.start()
+            self._compact_soon(start, stop)
+
+    def _compact_soon(self, start: bytes, stop: bytes) -> None:
+        """Have these tables rewritten without what was deleted, beside the work and one range at a time."""
+        if self._reclaiming is not None and self._reclaiming.is_alive():
+            return
+        self._reclaiming = threading.Thread(target=self._compact, args=(start, stop), name="reclaim", daemon=True)
+        self._reclaiming.start()
 
     def _compact(self, start: bytes, stop: bytes) -> None:
         """Only space is at stake: what goes wrong here, the next write or read says in its own words."""
@@ -347,13 +338,9 @@ class Versions:
                     return
                 yield key[1:], value
 
-    def _iterate_back(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """(row, value) from the highest below `stop` down to `start`."""
+    def _iterate_raw(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         with speaking_of(self.path):
-            for key, value in self._database.iterator(
-                start=start, stop=stop, reverse=True, verify_checksums=True, fill_cache=False
-            ):
-                yield key[1:], value
+            yield from self._database.iterator(start=start, verify_checksums=True, fill_cache=False)
 
     def _changed_since(
         self, prefix: bytes, first: bytes, height: int | None, end: bytes | None = None
@@ -452,7 +439,17 @@ class RecentRows:
         self._young[row] = value
 
 
-def _append(found: list[tuple[bytes, bytes]], row: bytes, then: Mapping[bytes, bytes | None]) -> None:
-    value = then[row]
-    assert value is not None
-    found.append((row, value))
+def _as_it_was(
+    newest: Iterator[tuple[bytes, bytes]], then: Mapping[bytes, bytes | None], backwards: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """The newest rows, in order, but those that changed as they were `then`; None: there was none."""
+    waiting = sorted((row for row, value in then.items() if value is not None), reverse=not backwards)
+    for row, value in newest:
+        while waiting and (waiting[-1] > row if backwards else waiting[-1] < row):
+            yield waiting[-1], then[waiting.pop()] or b""
+        if row not in then:
+            yield row, value
+        elif waiting and waiting[-1] == row:
+            yield row, then[waiting.pop()] or b""
+    for row in reversed(waiting):
+        yield row, then[row] or b""
