@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from contracts import costs
 from contracts.keys import state_key
 from contracts.language.interface import Method, Program
 from contracts.language.source import memory_of
@@ -21,8 +22,10 @@ SYSTEM: Final = "system"
 CONTRACTS: Final = "contracts"  # (name) -> record
 SOURCES: Final = "sources"  # (name, version) -> version record
 LAYOUTS: Final = "layouts"  # (name) -> {variable: type} of every version so far
+PROGRAMS: Final = "programs"  # () -> bytes of memory of all programs
 
-CACHED_BYTES_MAX: Final = 48 << 20  # of memory, of the programs kept compiled
+CALLED_BYTES_MAX: Final = costs.PROGRAMS_BYTES_MAX + (64 << 20)  # of memory, of contracts, and some older versions
+COMPILED_BYTES_MAX: Final = 48 << 20  # of memory, of sources that nobody has called yet, and that may not be deployed
 CACHED_RECORDS_MAX: Final = 4096
 
 Read = Callable[[bytes], bytes | None]
@@ -46,23 +49,45 @@ class Loaded:
         return cls(program, {method.name: method for method in program.methods}, source)
 
 
+class _Programs:
+    """By code hash, while all together fit into so much memory; then all are forgotten."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._by_hash: dict[bytes, Loaded] = {}
+
+    def get(self, code_hash: bytes) -> Loaded | None:
+        return self._by_hash.get(code_hash)
+
+    def keep(self, loaded: Loaded) -> None:
+        memory = memory_of(loaded.source)
+        self._bytes += memory
+        if self._bytes > self._bytes_max:
+            self._by_hash.clear()
+            self._bytes = memory
+        self._by_hash[loaded.program.code_hash] = loaded
+
+
 class Catalogue:
-    """Finds contracts by name. Programs are kept by code hash; too many, and all are compiled again when called."""
+    """Finds contracts by name. Each is compiled once: a call pays far less than that takes, so the system contract lets
+    no more be deployed than are kept. What is compiled and never called is apart: it cannot push them out."""
 
     def __init__(self, system: Program, compile_source: Callable[[str], Program]) -> None:
         self._system = Loaded.of(system, "")
         self._compile = compile_source
-        self._by_hash: dict[bytes, Loaded] = {}
-        self._by_record: dict[bytes, Loaded] = {}
-        self._memory = 0
+        self._called = _Programs(CALLED_BYTES_MAX)
+        self._compiled = _Programs(COMPILED_BYTES_MAX)
+        self._by_record: dict[bytes, bytes] = {}  # code hashes
 
     def compile(self, source: str) -> Loaded:
         """The program of a source. Raises `SourceRefused`."""
-        loaded = self._by_hash.get(hashing.code_hash(source.encode()))
+        code_hash = hashing.code_hash(source.encode())
+        loaded = self._called.get(code_hash) or self._compiled.get(code_hash)
         if loaded is None:
             LEFTOVERS.note_compiled(memory_of(source))
             loaded = Loaded.of(self._compile(source), source)
-            self._keep(loaded)
+            self._compiled.keep(loaded)
         return loaded
 
     def find(self, name: str, read: Read) -> Loaded | None:
@@ -72,27 +97,20 @@ class Catalogue:
         data = read(_record_key(name))
         if data is None:
             return None
-        found = self._by_record.get(data)
+        code_hash = self._by_record.get(data)
+        found = None if code_hash is None else self._called.get(code_hash)
         return found if found is not None else self._load(name, data, read)
 
     def _load(self, name: str, data: bytes, read: Read) -> Loaded:
         record = codec.decode(data)
-        loaded = self._by_hash.get(record["code_hash"])
+        loaded = self._called.get(record["code_hash"])
         if loaded is None:
             loaded = self.compile(read_version(name, record["version"], read)["source"])
+            self._called.keep(loaded)
         if len(self._by_record) >= CACHED_RECORDS_MAX:
             self._by_record.clear()
-        self._by_record[data] = loaded
+        self._by_record[data] = record["code_hash"]
         return loaded
-
-    def _keep(self, loaded: Loaded) -> None:
-        memory = memory_of(loaded.source)
-        self._memory += memory
-        if self._memory > CACHED_BYTES_MAX:
-            self._by_hash.clear()
-            self._by_record.clear()
-            self._memory = memory
-        self._by_hash[loaded.program.code_hash] = loaded
 
 
 @lru_cache(maxsize=1024)

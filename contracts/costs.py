@@ -28,7 +28,7 @@ SCAN_ENTRY: Final = 500  # every entry that is found
 SCAN_DELETED: Final = 250  # one that was deleted in this block
 EVENT: Final = 1_000  # an event, besides its bytes
 EVENT_BYTE: Final = 1  # of its fields, which the receipt keeps
-CODE_BYTE: Final = 2  # of the source of each contract that a transaction calls, once: it may have to be compiled again
+CODE_BYTE: Final = 2  # of the source of each contract that a transaction calls, once
 COMPILE_BYTE: Final = 800  # of a source that is deployed: checked and compiled once by every member
 KEY_CHECK: Final = 350_000  # whether a new account's key is a point of prime order: a millisecond and a half
 
@@ -44,6 +44,7 @@ VALUE_BYTES_MAX: Final = 128 << 10  # of one state value
 EVENT_BYTES_MAX: Final = 16 << 10  # of the fields of one event
 RECEIPT_BYTES_MAX: Final = 256 << 10  # of all results and events of one transaction
 BLOCK_RECEIPTS_BYTES_MAX: Final = 8 << 20  # of all receipts of a block, which travels in one message
+PROGRAMS_BYTES_MAX: Final = 512 << 20  # of memory, of all contracts of a network compiled: every member keeps them
 MESSAGE_CHARACTERS_MAX: Final = 2_000  # of a receipt's message
 SCAN_ENTRIES_MAX: Final = 1_000  # that one scan may ask for
 SCAN_BYTES_MAX: Final = 1 << 20  # of keys and values that one scan may find

@@ -27,13 +27,14 @@ from contracts.queries import (
     ContractInfo,
     StateValue,
     ViewOutcome,
+    contract_names,
     describe,
-    list_contracts,
     run_view,
     state_path_key,
 )
 from contracts.storage import CachedReader, HeightReader, Reader, StateStore
 from contracts.system import SystemProgram, account_key, genesis_writes, roles_in
+from contracts.watched_meter import Late
 from ledger.errors import GenesisError
 from ledger.snapshot_tree import root_of
 from ledger.types import Genesis
@@ -227,26 +228,38 @@ class Engine:
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 
     def view(
-        self, contract: str, method: str, args: bytes, sender: bytes = b"", height: int | None = None
+        self,
+        contract: str,
+        method: str,
+        args: bytes,
+        sender: bytes = b"",
+        height: int | None = None,
+        late: Late | None = None,
     ) -> ViewOutcome:
         """Run a view at a sealed height (None: the last) on behalf of any key. `args` encodes the argument list.
 
         Its gas is what it would be at the newest height, and far below that a read takes the node longer: raises
-        `TooMuchLookedAt` where that is too long. A block that is executed again knows no such limit.
+        `TooMuchLookedAt` where that is too long. A block that is executed again knows no such limit. And what
+        takes so long that `late` says so, wherever it reads, ends in `TookTooLong`.
         """
         at = self._readable(height)
         stamp = self._state.side_get(_TIME + _number(at))
         setting = Setting(at, 0 if stamp is None else int.from_bytes(stamp, "big"), "", self._chain_id)
         with self._state.looking_at_most(costs.VIEW_LOOKS_MAX):
-            return run_view(self._catalogue, self._reader(at), setting, sender.hex(), contract, method, args)
+            return run_view(self._catalogue, self._reader(at), setting, sender.hex(), contract, method, args, late)
+
+    def contract_names(self) -> list[str]:
+        """The names of all contracts at the last sealed height, the system contract first. Nothing is compiled."""
+        return contract_names(self._reader(self._sealed_height))
 
     def contracts(self) -> list[ContractInfo]:
-        """All contracts at the last sealed height, without source."""
-        return list_contracts(self._catalogue, self._reader(self._sealed_height))
+        """All contracts at the last sealed height, without source. Those that nobody has called yet are compiled."""
+        found = [self.contract(name, with_source=False) for name in self.contract_names()]
+        return [info for info in found if info is not None]
 
-    def contract(self, name: str) -> ContractInfo | None:
-        """One contract at the last sealed height, with source and interface."""
-        return describe(self._catalogue, self._reader(self._sealed_height).read, name)
+    def contract(self, name: str, with_source: bool = True) -> ContractInfo | None:
+        """One contract at the last sealed height, with its interface."""
+        return describe(self._catalogue, self._reader(self._sealed_height).read, name, with_source)
 
     def state_value(self, contract: str, path: bytes, height: int | None = None) -> StateValue:
         """A value of a contract's state, or its absence, with proof, at a sealed height (None: the last).

@@ -16,6 +16,7 @@ from contracts.language.interface import Failure, Meter
 from contracts.leftovers import LEFTOVERS
 from contracts.receipts import decode_arguments, fit_message
 from contracts.storage import Reader
+from contracts.watched_meter import Late, TookTooLong, WatchedMeter
 from ledger import codec
 from ledger.errors import TooMuchLookedAt
 
@@ -74,18 +75,28 @@ class StateValue:
 
 
 def run_view(
-    catalogue: Catalogue, reader: Reader, setting: Setting, sender: str, contract: str, method: str, args: bytes
+    catalogue: Catalogue,
+    reader: Reader,
+    setting: Setting,
+    sender: str,
+    contract: str,
+    method: str,
+    args: bytes,
+    late: Late | None = None,
 ) -> ViewOutcome:
-    """Run a view within its own gas limit. Raises `NodeFault` when the host fails, and lets `TooMuchLookedAt` pass."""
+    """Run a view within its own gas limit, and until it is `late`: then raises `TookTooLong`.
+
+    Raises `NodeFault` when the host fails, and lets `TooMuchLookedAt` pass.
+    """
     LEFTOVERS.collect()
-    meter = Meter(costs.VIEW_GAS_MAX)
+    meter = Meter(costs.VIEW_GAS_MAX) if late is None else WatchedMeter(costs.VIEW_GAS_MAX, late)
     invocation = Invocation(catalogue=catalogue, reader=reader, below=(), setting=setting, meter=meter, read_only=True)
     try:
         value = invocation.call(sender, contract, method, decode_arguments(args))
         failure = None
     except Failure as raised:
         failure = raised
-    except (NodeFault, TooMuchLookedAt):
+    except (NodeFault, TooMuchLookedAt, TookTooLong):
         raise
     except Exception as error:
         raise NodeFault(f"the host failed in a view of {contract!r}: {type(error).__name__}") from error
@@ -98,17 +109,15 @@ def run_view(
     return ViewOutcome(codes.OK, "", 0, value, meter.used, setting.height)
 
 
-def list_contracts(catalogue: Catalogue, reader: Reader) -> list[ContractInfo]:
-    """All contracts by name, the system contract first, without source."""
-    found = [describe(catalogue, reader.read, SYSTEM, with_source=False)]
+def contract_names(reader: Reader) -> list[str]:
+    """The names of all contracts in order, the system contract first. Nothing is compiled."""
+    names = [SYSTEM]
     prefix = scan_prefix(SYSTEM, CONTRACTS)
     start = prefix
     while entries := reader.scan(prefix, start, _PAGE):
-        for key, _ in entries:
-            name = str(split_key(key)[2][0])
-            found.append(describe(catalogue, reader.read, name, with_source=False))
+        names += [str(split_key(key)[2][0]) for key, _ in entries]
         start = entries[-1][0] + b"\x00"
-    return [info for info in found if info is not None]
+    return names
 
 
 def describe(catalogue: Catalogue, read: Read, name: str, with_source: bool = True) -> ContractInfo | None:

@@ -7,6 +7,7 @@ state under the reserved name `system`, so accounts and code are proven like bal
     contracts[name] -> {version, code_hash, owner, height}
     sources[name, version] -> {source, code_hash, by, height}
     layouts[name] -> {variable: type}, of every variable that any version ever declared
+    programs -> bytes of memory that the newest versions of all contracts take when they are compiled
 
 An address is the lower-case hex of a public key. A contract that calls has its name for an address, which is
 shorter, so it is no account and has no role here.
@@ -21,9 +22,10 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from contracts import codes, costs
-from contracts.catalogue import CONTRACTS, LAYOUTS, SOURCES, SYSTEM, Loaded
+from contracts.catalogue import CONTRACTS, LAYOUTS, PROGRAMS, SOURCES, SYSTEM, Loaded
 from contracts.keys import Key, state_key
 from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Method, SourceRefused
+from contracts.language.source import memory_of
 from ledger import codec, hashing
 from ledger.points import is_public_key
 from ledger.types import NAME_PATTERN, Account, Parameters
@@ -61,6 +63,7 @@ def deploy(host: SystemHost, meter: Meter, name: str, source: str, args: list[An
     if _get(host, CONTRACTS, (name,)) is not None:
         raise Failure(codes.NAME_TAKEN, f"contract {name} is deployed already; its owner may upgrade it")
     loaded = _compile(host, meter, source)
+    _make_room(host, memory_of(source), 0)
     _put_version(host, name, 1, host.context.sender, loaded)
     _put(host, LAYOUTS, (name,), dict(loaded.program.state))
     host.emit("Deployed", {"name": name, "version": 1, "code_hash": loaded.program.code_hash})
@@ -76,6 +79,7 @@ def upgrade(host: SystemHost, meter: Meter, name: str, source: str) -> int:
     if "admin" not in roles and not ("deployer" in roles and record["owner"] == host.context.sender):
         raise Failure(codes.NOT_PERMITTED, f"contract {name} may be upgraded by its owner, as deployer, or by an admin")
     loaded = _compile(host, meter, source)
+    _make_room(host, memory_of(source), memory_of(_get(host, SOURCES, (name, record["version"]))["source"]))
     _put(host, LAYOUTS, (name,), _grown_layout(_get(host, LAYOUTS, (name,)), loaded))
     version: int = record["version"] + 1
     _put_version(host, name, version, record["owner"], loaded)
@@ -181,6 +185,7 @@ _STATE: Final = (
     (CONTRACTS, "Map[str, dict]"),
     (SOURCES, "Map[tuple[str, int], dict]"),
     (LAYOUTS, "Map[str, dict]"),
+    (PROGRAMS, "int"),
 )
 _Entry = Callable[..., Any]
 _CALLS: Final[tuple[_Entry, ...]] = (deploy, upgrade, set_owner, set_account, remove_account)
@@ -196,7 +201,7 @@ class SystemProgram:
 
     def __init__(self, parameters: Parameters) -> None:
         self.doc = (__doc__ or "").strip()
-        self.code_hash = hashing.code_hash(b"system 2")
+        self.code_hash = hashing.code_hash(b"system 3")
         self._parameters: dict[str, Any] = msgspec.structs.asdict(parameters)
         entries = {entry.__name__: ("call", entry) for entry in _CALLS}
         entries |= {entry.__name__: ("view", entry) for entry in (*_VIEWS, self.parameters)}
@@ -313,6 +318,19 @@ def _compile(host: SystemHost, meter: Meter, text: str) -> Loaded:
         return host.compile(text)
     except SourceRefused as refused:
         raise Failure(codes.SOURCE_REFUSED, _problems_text(refused)) from None
+
+
+def _make_room(host: SystemHost, needed: int, freed: int) -> None:
+    """Count a program in that takes another's place. All have to fit: to compile one whenever it is called would take
+    a thousand times as long as the call."""
+    total = (_get(host, PROGRAMS, ()) or 0) + needed - freed
+    if total > costs.PROGRAMS_BYTES_MAX:
+        raise Failure(
+            codes.SIZE_LIMIT,
+            f"compiled, all contracts of this network would take {total} bytes of memory, {needed} of them this one; "
+            f"at most {costs.PROGRAMS_BYTES_MAX} are allowed",
+        )
+    _put(host, PROGRAMS, (), total)
 
 
 def _problems_text(refused: SourceRefused) -> str:

@@ -19,6 +19,7 @@ import msgspec
 
 from contracts.engine import Engine, HeightUnavailable
 from contracts.language.interface import Failure
+from contracts.watched_meter import TookTooLong
 from ledger.errors import DataLost, GenesisError, LedgerError, OtherFormat, TooMuchLookedAt
 from ledger.genesis import load_genesis
 from ledger.state import State
@@ -55,6 +56,7 @@ from network.supervisor import EXIT_UNFIT
 
 log = logging.getLogger("quorate.executor")
 
+VIEW_S_MAX = 2.0  # of one view: blocks wait while it runs
 SCRUB_LOOKS = 48  # rows and pages of the state that are read again at once: a block waits some milliseconds for it
 
 _decoder = msgspec.msgpack.Decoder(AnyExecutorRequest)
@@ -82,11 +84,15 @@ class ExecutorService:
     async def handle(self, _connection: Connection, payload: bytes) -> bytes:
         """The encoded answer to an encoded request. What cannot be read becomes an error with a stable code."""
         try:
-            return _encode(self._answer(_decoder.decode(payload)))
+            request = _decoder.decode(payload)
+            return _encode(await self._contracts() if isinstance(request, GetContracts) else self._answer(request))
         except HeightUnavailable as error:
             raise RemoteError("height_unavailable", str(error)) from None
         except TooMuchLookedAt as error:
             raise RemoteError("height_too_costly", str(error)) from None
+        except TookTooLong:
+            what = f"the view was ended after {VIEW_S_MAX:g} seconds: ask for less at a time, or another node"
+            raise RemoteError("view_too_long", what) from None
         except Failure as failure:
             raise RemoteError(failure.code, failure.message) from None
         except Exception as error:
@@ -96,6 +102,15 @@ class ExecutorService:
             log.error("DAMAGED: %s; the state is deleted, and made again from the blocks", damage)
             self._forget.set()
             raise RemoteError(STATE_DAMAGED, str(damage)) from None
+
+    async def _contracts(self) -> list[ContractInfo]:
+        """All contracts. Whatever was not called since the start is compiled, and between two of them others go on."""
+        infos = []
+        for name in self._engine.contract_names():
+            found = self._engine.contract(name, with_source=False)
+            infos += [] if found is None else [_contract_info(found)]
+            await asyncio.sleep(0)
+        return infos
 
     def _answer(self, request: AnyExecutorRequest) -> Any:
         engine = self._engine
@@ -111,13 +126,12 @@ class ExecutorService:
                 self._forget.set()
                 return None
             case GetExecutorStatus():
-                contracts = len(engine.contracts())
+                contracts = len(engine.contract_names())
                 return ExecutorStatus(engine.height, engine.root, contracts, self._in_force, self._missing)
             case View(contract, method, args, sender, height):
-                view = engine.view(contract, method, args, sender, height)
+                until = time.monotonic() + VIEW_S_MAX
+                view = engine.view(contract, method, args, sender, height, lambda: time.monotonic() > until)
                 return ViewOutcome(*(getattr(view, name) for name in ViewOutcome.__struct_fields__))
-            case GetContracts():
-                return [_contract_info(each) for each in engine.contracts()]
             case GetContract(name):
                 found = engine.contract(name)
                 return None if found is None else _contract_info(found)
@@ -166,11 +180,11 @@ def _contract_info(found: Any) -> ContractInfo:
 def open_state(path: Path) -> State:
     """The state; one that is damaged, or that another version wrote, is deleted, since the blocks make it again."""
     try:
-        return State.open(path)
+        return State.open(path, time.perf_counter_ns)
     except (DataLost, OtherFormat) as error:
         log.error("%s; it is deleted and rebuilt from the blocks", error)
         empty(path)
-        return State.open(path)
+        return State.open(path, time.perf_counter_ns)
 
 
 def empty(directory: Path) -> None:

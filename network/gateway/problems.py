@@ -60,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "height_not_reached": Kind(409, "This node has not reached that height"),
     "height_unavailable": Kind(410, "State at that height is not kept"),
     "height_too_costly": Kind(422, "Too much to look up at that height"),
+    "view_too_long": Kind(422, "The view took too long"),
     # not now
     "too_many_requests": Kind(429, "Too much at once"),
     "busy": Kind(503, "The node is busy"),

@@ -13,9 +13,9 @@ from ledger import codec
 from ledger.state import State
 
 # SHA-256 of all of a kind, in order.
-ROOTS = "1881c24384a5ca010c9c32e7a3f1271c78869968f3e60d3eebf354bc6b8b61cb"
-RECEIPTS = "4a3f431600b35b0199fc72c5ff725f8cf3fddd6d74cd820b368519cb72794d45"
-PROOFS = "b008be9eace9546a2212e8f0dafed45584e53a76ed8f19574e7af5c2c25b816f"
+ROOTS = "92c96346420dc35aeda5d7904473646e9b63c6ed0bbc6acc1f7f7e84a9097f0b"
+RECEIPTS = "f0d13daff5e8f851c011c6120b1449a44dc8a766a96812706b147ea6eb37e70d"
+PROOFS = "23e4776a51c2c37b403d1f2a71b6d5b11077bc098b27862917b3c9988e11c997"
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 import pytest
 
-from contracts import codes
+from contracts import catalogue, codes, costs
+from contracts.engine import Engine
 from contracts.language.interface import Failure, Problem, SourceRefused
+from contracts.language.source import memory_of
 from contracts.system import PAGE_MAX, PROBLEMS_SHOWN_MAX
 from ledger import codec, hashing
 from ledger.types import Parameters
@@ -369,3 +371,86 @@ def test_every_version_stays_listed_with_who_put_it_there_and_when(chain):
 @pytest.mark.parametrize(("after", "limit"), [(0, 0), (0, PAGE_MAX + 1), (-1, 1)])
 def test_versions_are_listed_within_bounds(chain, after, limit):
     assert chain.view("system", "versions", "counter", after, limit).code == "bad_value"
+
+
+# ── room for all programs ─────────────────────────────────────────────────────────────────────────
+
+
+def words(count, letter="x"):
+    """A source that takes this many words of memory."""
+    return f"{letter} " * count
+
+
+@pytest.fixture
+def narrow(make_chain, monkeypatch):
+    """A network whose contracts have room for ten words, and what was compiled, in order."""
+    monkeypatch.setattr(costs, "PROGRAMS_BYTES_MAX", 10 * memory_of("x"))
+    compiled = []
+
+    narrow = make_chain()
+
+    def compile_counted(source):
+        compiled.append(source[0])
+        return narrow.programs[source]
+
+    narrow.compile = compile_counted
+    narrow.engine = Engine(narrow.state, narrow.genesis, compile_counted)
+    narrow.engine.initialise()
+    for number in range(1, 13):
+        for letter in "abcdef":
+            narrow.add_program(words(number, letter), go=lambda host, meter: 1)
+    return narrow, compiled
+
+
+def test_contracts_that_do_not_fit_beside_the_others_are_not_deployed(narrow):
+    chain, _ = narrow
+    chain.deploy("first", source=words(4, "a"))
+    chain.deploy("second", source=words(6, "b"))
+    receipt = chain.send("ben", ("system", "deploy", "third", words(1, "c"), []))
+    needed = memory_of("x")
+    assert receipt.code == codes.SIZE_LIMIT
+    assert f"would take {11 * needed} bytes of memory, {needed} of them this one; at most" in receipt.message
+    assert chain.engine.contract("third") is None
+    assert chain.value("system", "programs") == 10 * needed
+
+
+def test_an_upgrade_takes_the_place_of_the_old_version(narrow):
+    chain, _ = narrow
+    chain.deploy("first", source=words(4, "a"))
+    chain.deploy("second", source=words(6, "b"))
+    too_large = chain.send("ben", ("system", "upgrade", "first", words(5, "c")))
+    assert (too_large.code, chain.engine.contract("first").version) == (codes.SIZE_LIMIT, 1)
+    assert chain.send("ben", ("system", "upgrade", "first", words(2, "d"))).code == "ok"
+    assert chain.send("ben", ("system", "upgrade", "second", words(8, "e"))).code == "ok"
+    assert chain.value("system", "programs") == 10 * memory_of("x")
+
+
+def test_what_is_deployed_is_compiled_once_whatever_else_is_compiled(narrow, monkeypatch):
+    monkeypatch.setattr(catalogue, "CALLED_BYTES_MAX", 12 * memory_of("x"))
+    monkeypatch.setattr(catalogue, "COMPILED_BYTES_MAX", 8 * memory_of("x"))
+    chain, compiled = narrow
+    chain.engine = Engine(chain.state, chain.genesis, chain.compile)
+    chain.engine.initialise()
+    for name in "abcde":
+        chain.deploy(name, source=words(2, name))
+    for name in "abcde":
+        assert chain.send("cleo", (name, "go")).code == "ok"
+    compiled.clear()
+    for turn in range(3):
+        for name in "abcde":
+            assert chain.send("cleo", (name, "go")).code == "ok"
+        refused = chain.send("ben", ("system", "deploy", "more", words(6 + turn, "f"), []))
+        assert refused.code == codes.SIZE_LIMIT
+    assert compiled == ["f", "f", "f"]
+
+
+def test_the_number_of_contracts_is_known_without_compiling_any(narrow):
+    chain, compiled = narrow
+    for name in "abcde":
+        chain.deploy(name, source=words(2, name))
+    again = Engine(chain.state, chain.genesis, chain.compile)
+    again.initialise()
+    again.mark_sealed(again.height)
+    compiled.clear()
+    assert again.contract_names() == ["system", "a", "b", "c", "d", "e"]
+    assert compiled == []

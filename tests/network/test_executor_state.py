@@ -1,12 +1,22 @@
-"""The executor's state is derived, so a state that it cannot read is made again and never ends the node."""
+"""The executor's state is derived, so a state that it cannot read is made again and never ends the node; and no
+view keeps it from its blocks."""
 
 from __future__ import annotations
 
-import plyvel
+import asyncio
 
-from ledger import versions
+import msgspec
+import plyvel
+import pytest
+
+from contracts import codes, examples
+from contracts.testing import LocalChain
+from ledger import codec, versions
 from ledger.state import State
-from network.executor_process import open_state
+from network import executor_process
+from network.api import GetContracts, GetExecutorStatus, View
+from network.executor_process import ExecutorService, open_state
+from network.ipc import RemoteError
 
 
 def test_a_state_that_another_version_wrote_is_made_again(tmp_path, monkeypatch, caplog):
@@ -41,3 +51,22 @@ def test_a_state_that_is_whole_is_kept(tmp_path):
     state = open_state(tmp_path / "state")
     assert state.height == 0
     state.close()
+
+
+async def test_a_view_that_takes_too_long_is_ended_and_the_executor_goes_on(monkeypatch):
+    chain = LocalChain("ada", mode="interpreter")
+    chain.deploy(examples.source("key_value"), "notes")
+    service = ExecutorService(chain.engine, (), asyncio.Event(), None)
+
+    async def ask(request):
+        return msgspec.msgpack.decode(await service.handle(None, msgspec.msgpack.encode(request)))
+
+    view = View("notes", "get", codec.encode(["a"]), b"", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(executor_process, "VIEW_S_MAX", -1.0)
+        with pytest.raises(RemoteError, match="ask for less at a time") as refused:
+            await ask(view)
+        assert refused.value.code == "view_too_long"
+    assert (await ask(view))[0] == codes.OK
+    assert (await ask(GetExecutorStatus()))[2] == 2
+    assert [found[0] for found in await ask(GetContracts())] == ["system", "notes"]

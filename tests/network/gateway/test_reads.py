@@ -423,6 +423,7 @@ async def test_a_fault_of_the_gateway_tells_nothing_of_its_inside(gateway, node,
     [
         (RemoteError("height_unavailable", "height 1 cannot be read here: 5 to 9 can"), 410, "height_unavailable"),
         (RemoteError("height_too_costly", "read less at a time, or at a newer height"), 422, "height_too_costly"),
+        (RemoteError("view_too_long", "ask for less at a time"), 422, "view_too_long"),
         (RemoteError("size_limit", "a key of 2000 bytes"), 422, "bad_arguments"),
         (RemoteError("internal", "KeyError: secret detail"), 500, "internal"),
         (RemoteError("odd", "secret detail"), 500, "internal"),
