@@ -46,12 +46,14 @@ def open_proof(data: bytes) -> Parts:
 
     The file is taken apart and put together again, and only that very text is accepted.
     """
+    if not data:
+        raise InvalidProof("the file is empty")
     if len(data) > FILE_BYTES_MAX:
         raise InvalidProof(f"the file has {len(data)} bytes, at most {FILE_BYTES_MAX} are a proof")
     try:
         document = json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise InvalidProof("the file is not JSON") from None
+        raise InvalidProof("the file is not JSON: it is no proof, or it was cut short") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidProof(f'the file is no proof: it lacks "format": "{FORMAT}"')
     proof = _taken_apart(document)

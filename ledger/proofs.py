@@ -115,7 +115,8 @@ def prove_event(record: BlockRecord, index: int, event: int, way: Way = FROM_GEN
     """The file for event number `event`, from 0 on, of transaction `index`. Raises `InvalidProof` if there is none."""
     events = len(codec.decode(record.receipts[index], Receipt).events)
     if not 0 <= event < events:
-        raise InvalidProof(f"the transaction emitted {events} events, there is no number {event}: they count from 0")
+        count = f"{events} event{'' if events == 1 else 's'}"
+        raise InvalidProof(f"the transaction emitted {count}, there is no number {event}: they count from 0")
     return write_proof("event", _sealed(record, way) | {"event": event} | _receipt(record, index))
 
 

@@ -147,7 +147,7 @@ def _write(
         hint("not checked: give --genesis FILE, and what the node gives is verified before it is written")
     else:
         tell(found, known, None, None)
-    how = f"--header {header}" if header else "--genesis FILE"
+    how = f"--header {header}" if header else f"--genesis {short(genesis) if genesis else 'FILE'}"
     say(f"written: {short(target)}   check it with: quorate verify {short(target)} {how}")
 
 

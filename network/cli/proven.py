@@ -6,6 +6,7 @@ Nothing is judged here but that last question: `ledger.proofs` has verified the 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ def tell(found: VerifiedProof, genesis: Genesis | None, file: Path | None, diges
     """What is proven, first in a sentence."""
     what = f"this file ({file}) existed" if file is not None else _claim(found)
     count = f"{len(found.signers)} of {found.member_count}"
-    say(f"valid: {what} at block {found.height}, sealed by {count} validators at {utc(found.time_ms)}")
+    where = f"block {found.height}" if found.kind == "header" else f"{what} at block {found.height}"
+    say(f"valid: {where}, sealed by {count} validators at {utc(found.time_ms)}")
     rows: Rows = [
         ("network", _network(found, genesis)),
         ("block", found.header_hash.hex()),
@@ -82,6 +84,8 @@ def tell(found: VerifiedProof, genesis: Genesis | None, file: Path | None, diges
     say_fields(rows, indent="  ")
     if found.receipt is not None and found.receipt.code != "ok":
         say("Note: the receipt proves that the transaction FAILED; it changed nothing.")
+    if found.state is not None:
+        say(f"Note: so it stood at block {found.height}; what later blocks made of it, this file cannot say.")
 
 
 def _claim(found: VerifiedProof) -> str:
@@ -89,7 +93,7 @@ def _claim(found: VerifiedProof) -> str:
         place = f"{found.state.contract}.{_place(found)}"
         return f"{place} had no value" if found.state.value is None else f"{place} had this value"
     claims = {"event": "this event was emitted", "receipt": "this was the outcome of the transaction"}
-    return claims.get(found.kind, "this header was sealed" if found.kind == "header" else "this transaction took place")
+    return claims.get(found.kind, "this transaction took place")
 
 
 def _network(found: VerifiedProof, genesis: Genesis | None) -> str:
@@ -121,12 +125,19 @@ def _rows(found: VerifiedProof, genesis: Genesis | None) -> Rows:
         code, message = found.receipt.code, found.receipt.message
         rows.append(("outcome", code if code == "ok" else f"{code}: {message}"))
     if found.event is not None:
-        rows.append(("event", f"{found.event.contract}.{found.event.name} {shown(_decoded(found.event.fields))}"))
+        fields = shown(_decoded(found.event.fields))
+        rows.append(("event", f"number {_number(found)}: {found.event.contract}.{found.event.name} {fields}"))
     if found.state is not None:
         value = found.state.value
         rows += [("place", f"{found.state.contract}.{_place(found)}"), ("state root", found.header.state_root.hex())]
         rows.append(("value", "none: it is absent" if value is None else shown(_decoded(value))))
     return rows
+
+
+def _number(found: VerifiedProof) -> int:
+    """Which of the transaction's events it is, from 0 on."""
+    number: int = json.loads(found.text)["event"]
+    return number
 
 
 def _place(found: VerifiedProof) -> str:
@@ -180,7 +191,8 @@ def document(found: VerifiedProof, genesis: Genesis | None, digest: str | None) 
         shown["outcome"] = {name: getattr(found.receipt, name) for name in names}
     if found.event is not None:
         fields = to_json(_decoded(found.event.fields))
-        shown["event"] = {"contract": found.event.contract, "name": found.event.name, "fields": fields}
+        event = {"contract": found.event.contract, "name": found.event.name, "fields": fields}
+        shown["event"] = {"number": _number(found), **event}
     if found.state is not None:
         state = found.state
         shown |= {"contract": state.contract, "variable": state.variable, "key": to_json(list(state.elements))}

@@ -164,7 +164,8 @@ def tx(
     else:
         _show_transaction(found)
     if receipt is not None and not as_json:
-        say(f"receipt written: {short(receipt)}   check it with: quorate verify {short(receipt)} --genesis FILE")
+        how = f"--genesis {short(genesis) if genesis else 'FILE'}"
+        say(f"receipt written: {short(receipt)}   check it with: quorate verify {short(receipt)} {how}")
 
 
 def _receipt_text(client: Client, transaction_id: str, *, checked: bool) -> str:

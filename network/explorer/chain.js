@@ -3,7 +3,7 @@
 import { get, onBlock } from "./api.js";
 import { badge, card, el, empty, facts, heading, put, svg, table } from "./dom.js";
 import * as show from "./format.js";
-import { doubt, headerShown, least, mark, proofCard, prove, proveContents, provenBlocks, receiptShown, said, transactionShown } from "./proven.js";
+import { doubt, headerShown, least, mark, proofCard, prove, proveContents, proveGenesis, provenBlocks, receiptShown, said, transactionShown } from "./proven.js";
 import { toHex } from "./verify.mjs";
 
 const CHART_BLOCKS = 60;
@@ -172,23 +172,24 @@ export function pager(path, before, next) {
 
 export async function block(page, name) {
   const found = await get(`/v1/blocks/${encodeURIComponent(name)}`);
-  const { batch, seal } = found;
+  const { batch } = found;
   const download = { href: `/v1/proofs/header/${found.header.height}`, name: `block-${found.header.height}.json` };
   const asked = (proof) => [String(proof.header.height), toHex(proof.header.hash)].includes(/^\d{1,16}$/.test(name) ? String(Number(name)) : name.toLowerCase());
-  const verdict = found.header.height ? await prove(download.href, asked) : null;
-  const header = verdict?.state === "verified" ? headerShown(verdict.found.header) : found.header;
-  const inside = verdict ? await proveContents(verdict) : null;
-  const proven = inside?.state === "verified";
+  const sealed = found.header.height > 0;
+  const verdict = sealed ? await prove(download.href, asked) : await proveGenesis();
+  const header = verdict.state === "verified" ? headerShown(verdict.found.header) : found.header;
+  const inside = sealed ? await proveContents(verdict) : verdict;
+  const proven = sealed && inside.state === "verified";
   const entries = proven ? inside.found.entries.map((entry) => ({ transaction: transactionShown(entry), receipt: receiptShown(entry.receipt) })) : found.transactions;
   const ordered = proven ? inside.found.ordered : batch.hashes.length;
-  const proposer = verdict?.state === "verified" ? verdict.found.members[header.batch_proposer]?.name : found.proposer_name;
+  const proposer = verdict.state === "verified" ? verdict.found.members[header.batch_proposer]?.name : found.proposer_name;
   const neighbours = [
     el("a.button", { href: `/block/${header.height - 1}`, disabled: header.height === 0 }, "← Previous"),
     el("a.button", { href: `/block/${header.height + 1}`, disabled: header.height >= found.sealed_height }, "Next →")];
   put(page,
-    heading("Block", show.number(header.height), { sub: [verdict && [mark(verdict, "header"), " "], header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
-    verdict && doubt(verdict),
-    card("Header", { proof: verdict ? mark(verdict) : said() }, facts([
+    heading("Block", show.number(header.height), { sub: [mark(verdict, "header"), " ", header.height ? show.when(header.time_ms) : "the genesis block", " · ", show.date(header.time_ms)], actions: neighbours }),
+    doubt(verdict),
+    card("Header", { proof: mark(verdict) }, facts([
       ["Hash", show.hash(header.hash, { full: true })],
       ["Previous block", header.height ? show.hash(header.previous_hash, { href: `/block/${header.height - 1}`, full: true }) : "none"],
       ["Time", `${show.utc(header.time_ms)} (${header.time_ms} ms)`],
@@ -200,14 +201,8 @@ export async function block(page, name) {
       ["Receipts root", show.hash(header.receipts_root, { full: true })],
       ["Batch digest", show.hash(header.batch_digest, { full: true })],
       ["Validators", show.hash(header.validators_hash, { full: true })]])),
-    verdict ? proofCard(verdict, download) : sealCard(seal),
-    card("Transactions", { count: entries.length, proof: inside ? mark(inside) : said() }, transactionTable(entries)));
-}
-
-function sealCard(seal) {
-  if (!seal) return card("Seal", { proof: said() }, el("div.pad.muted", {}, "The genesis block has no seal: every member started from it."));
-  return card("Seal", { count: show.plural(seal.signatures.length, "signature"), proof: said() }, el("div.pad", {},
-    el("div.signers", {}, seal.signatures.map((item) => badge(item.name || `member ${item.member}`)))));
+    sealed ? proofCard(verdict, download) : card("Seal", { proof: mark(verdict) }, el("div.pad.muted", {}, "The genesis block has no seal: every member started from it, and block 1 names its hash.")),
+    card("Transactions", { count: entries.length, proof: mark(inside) }, transactionTable(entries)));
 }
 
 function transactionTable(entries) {

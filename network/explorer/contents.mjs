@@ -25,6 +25,15 @@ export async function contents(bytes, header) {
   return { entries, ordered: block.batch.hashes.length };
 }
 
+/** The header of block 0, which has no seal, out of its record: if it has this hash, which block 1 names. Throws `Invalid`. */
+export async function genesisHeader(bytes, hash) {
+  const { block } = decode("block", bytes, record({ block: BLOCK, bodies: list(data()), receipts: list(data()), seal: none }));
+  const header = { ...block.header, hash: await tagged("header", block.header.raw) };
+  if (!same(header.hash, hash)) refuse("block 1 was built on another block 0");
+  return header;
+}
+
+const none = (reader) => (reader.take(1)[0] === 0xc0 ? null : reader.refuse("block 0 has no seal"));
 const part = (name, raw, shape) => ({ ...decode(name, raw, shape), raw });
 
 async function checkRoot(what, items, root, size) {

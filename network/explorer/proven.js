@@ -5,7 +5,7 @@
 // scripts than these; who has to be safe from that keeps the file and verifies it elsewhere.
 
 import { get } from "./api.js";
-import { contents } from "./contents.mjs";
+import { contents, genesisHeader } from "./contents.mjs";
 import { card, el } from "./dom.js";
 import * as show from "./format.js";
 import { decoded } from "./values.mjs";
@@ -116,6 +116,7 @@ async function getText(path) {
 
 // ── lists of blocks, and what is in one ─────────────────────────────────
 
+const NO_WITNESS = "block 0 has no seal, and there is no block 1 yet that vouches for it";
 const KNOWN_MAX = 1000;
 const known = new Map();  // verdicts on headers by hash: what was verified once is not verified again
 
@@ -149,7 +150,7 @@ async function verdictOnHeader(told, proof) {
 async function provenGenesis(told, above) {
   const first = above?.height === 1 ? above : await firstBlock();
   const row = { height: 0, hash: told.hash, time_ms: told.time_ms, transaction_count: 0, gas_used: 0, batch_view: 0, proposer: 0, proposer_name: "", signers: 0 };
-  if (!first) return { ...row, verdict: { state: "unchecked", why: "block 0 has no seal, and there is no block 1 yet that vouches for it" } };
+  if (!first) return { ...row, verdict: { state: "unchecked", why: NO_WITNESS } };
   if (first.verdict.state !== "verified") return { ...row, verdict: first.verdict };
   const named = toHex(first.verdict.found.header.previous_hash);
   return { ...row, verdict: named === told.hash ? first.verdict : { state: "invalid", why: "block 1 was built on another block 0" } };
@@ -158,6 +159,22 @@ async function provenGenesis(told, above) {
 async function firstBlock() {
   const { blocks } = await get("/v1/blocks?proof=true&before=2&limit=1");
   return blocks[0]?.height === 1 ? provenBlock(blocks[0]) : null;
+}
+
+/** The verdict on the header of block 0: `found` is that of block 1, but for the header. */
+export async function proveGenesis() {
+  const first = await firstBlock();
+  if (!first) return { state: "unchecked", why: NO_WITNESS };
+  if (first.verdict.state !== "verified") return first.verdict;
+  const answer = await fetch("/v1/blocks/0?format=light").catch(() => null);
+  if (!answer?.ok) return { state: "unchecked", why: "the node did not give block 0" };
+  try {
+    const header = await genesisHeader(new Uint8Array(await answer.arrayBuffer()), first.verdict.found.header.previous_hash);
+    return { ...first.verdict, found: { ...first.verdict.found, header } };
+  } catch (error) {
+    if (error instanceof Invalid) return { state: "invalid", why: error.message };
+    throw error;
+  }
 }
 
 /** The verdict on a whole block whose header was verified: `found` has its entries and how many were ordered. */

@@ -224,12 +224,13 @@ const hashOfFour = async (kind, children) => (children.every(isEmpty) ? EMPTY : 
 
 /** The file taken apart and put together again: only that very text is accepted. */
 async function open(data) {
+  if (!data.length) refuse("the file is empty");
   if (data.length > FILE_BYTES_MAX) refuse(`the file has ${data.length} bytes, at most ${FILE_BYTES_MAX} are a proof`);
   let document;
   try {
     document = JSON.parse(utf8(data));
   } catch {
-    refuse("the file is not JSON");
+    refuse("the file is not JSON: it is no proof, or it was cut short");
   }
   if (!isObject(document) || document.format !== FORMAT) refuse(`the file is no proof: it lacks "format": "${FORMAT}"`);
   const proof = await takenApart(document);
@@ -629,6 +630,15 @@ function readAtMost({ openSync, readSync, closeSync }, file) {
   }
 }
 
+/** What a summary leaves out: values, decoded where values.mjs lies beside this file, else the hex of their encoding. */
+async function content({ state, event, transaction }) {
+  const { decoded } = await import("./values.mjs").catch(() => ({ decoded: (bytes) => ({ $encoded: toHex(bytes) }) }));
+  if (state) return { value: state.value === null ? "none: it is absent" : decoded(state.value) };
+  if (event) return { fields: decoded(event.fields) };
+  if (transaction) return { arguments: transaction.body.calls.map(({ args }) => decoded(args)) };
+  return {};
+}
+
 async function main(file, ...rest) {
   const fs = await import("node:fs");
   if (!file || rest.length !== (rest[0] === "--header" ? 2 : 1)) {
@@ -641,7 +651,7 @@ async function main(file, ...rest) {
     const found = await verify(data, trust);
     const told = JSON.parse(utf8(data)).summary;
     console.log(`valid: a proof of kind ${found.kind}, sealed by ${found.signers.length} of ${found.memberCount} validators (${found.signers.join(", ")})`);
-    for (const [name, value] of Object.entries(told)) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
+    for (const [name, value] of Object.entries({ ...told, ...(await content(found)) })) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
     return 0;
   } catch (error) {
     if (error instanceof Invalid) console.log(`invalid, because ${inAscii(error.message)}`);
@@ -654,5 +664,5 @@ if (globalThis.process?.versions?.node) {
   const { realpathSync } = await import("node:fs");
   const { fileURLToPath } = await import("node:url");
   const started = process.argv[1];
-  if (started && realpathSync(started) === fileURLToPath(import.meta.url)) process.exitCode = await main(...process.argv.slice(2));
+  if (started && realpathSync(started) === fileURLToPath(import.meta.url)) main(...process.argv.slice(2)).then((code) => { process.exitCode = code; });  // not awaited: values.mjs imports this file
 }

@@ -70,7 +70,7 @@ def test_an_event_is_proven_with_its_fields(consortium):
         "Registered",
         {"index": 3},
     )
-    with pytest.raises(InvalidProof, match="emitted 1 events, there is no number 1: they count from 0"):
+    with pytest.raises(InvalidProof, match="emitted 1 event, there is no number 1: they count from 0"):
         prove_event(consortium.block(5), 3, 1)
 
 
@@ -189,7 +189,7 @@ def edited(text, **changes):
         ("half a file", lambda t: t[:500], "not JSON"),
         ("bytes that are no text", lambda t: t.encode() + b"\xff", "not JSON"),
         ("half a pair in the text", lambda t: t.replace("ok", "\ud800"), "not JSON"),
-        ("nothing", lambda t: "", "not JSON"),
+        ("nothing", lambda t: "", "the file is empty"),
         ("the format before", lambda t: edited(t, format="quorate-transaction-proof-1"), "no proof"),
         ("another kind", lambda t: edited(t, kind="receipt"), "where its content gives"),
         ("an unknown kind", lambda t: edited(t, kind="constructor"), '"kind" is none of'),

@@ -131,7 +131,7 @@ def test_everything_that_can_be_proven_is_kept_as_a_file_and_verified(quorate: S
         (("transaction", sent["id"]), "valid: this transaction took place at block "),
         (("receipt", sent["id"]), "valid: this was the outcome of the transaction at block "),
         (("event", sent["id"], 0), "valid: this event was emitted at block "),
-        (("header", sent["height"]), "valid: this header was sealed at block "),
+        (("header", sent["height"]), "valid: block "),
         (("state", "token", "balances", ann), f"valid: token.balances['{ann}'] had this value at block "),
         (("state", "token", "balances", "nobody"), "valid: token.balances['nobody'] had no value at block "),
     ]:

@@ -137,7 +137,7 @@ def sealed_by(members):
 
 OTHER = Chain("other")
 NAMED = {
-    "empty": (b"", "the file is not JSON"),
+    "empty": (b"", "the file is empty"),
     "one byte": (b"\x00", "the file is not JSON"),
     "huge": (b" " * ((32 << 20) + 1), "the file has 33554433 bytes, at most 33554432 are a proof"),
     "not UTF-8": (b'{"format": "\xff"}', "the file is not JSON"),

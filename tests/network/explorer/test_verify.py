@@ -13,7 +13,7 @@ import pytest
 from ledger import codec, crypto, verifier
 from ledger.genesis import to_json
 from ledger.proof_file import KINDS, as_text
-from ledger.proofs import prove_receipt
+from ledger.proofs import prove_receipt, prove_state
 from network.json_values import to_json as to_json_value
 from network.testnet import make_testnet
 from scripts import mutate_proofs
@@ -56,6 +56,22 @@ def test_the_command_says_what_is_proven(files):
     assert f"  {'block':18} {record.block.header.hash.hex()}" in lines
     anchored = node(VERIFIER, directory / "anchored.json", "--header", record.block.header.hash.hex())
     assert (anchored.returncode, anchored.stdout) == (0, done.stdout)
+
+
+def test_the_command_shows_the_value_that_is_proven(tmp_path):
+    """Decoded where values.mjs lies beside it; the verifier alone shows the encoding."""
+    chain = Chain("paper")
+    (tmp_path / "genesis.json").write_text(to_json(chain.genesis))
+    alone = tmp_path / "verify.mjs"
+    alone.write_text(VERIFIER.read_text())
+    for key in (key for height, key in chain.proven if height == 5):
+        record, value = chain.records[4], chain.states[5].get(key)
+        (tmp_path / "state.json").write_text(prove_state(record, key, value, chain.proven[5, key], chain.way(record)))
+        for script, told in ((VERIFIER, value and codec.decode(value)), (alone, value and {"$encoded": value.hex()})):
+            done = node(script, tmp_path / "state.json", tmp_path / "genesis.json")
+            assert (done.returncode, done.stderr) == (0, "")
+            shown = "none: it is absent" if value is None else json.dumps(told, separators=(",", ":"))
+            assert done.stdout.splitlines()[-1] == f"  {'value':18} {shown}"
 
 
 def test_the_command_says_why_a_file_is_invalid_and_what_it_cannot_check(files, tmp_path):
