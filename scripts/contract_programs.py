@@ -1,108 +1,63 @@
 """Random contracts and calls of them, each from its number alone: the same text on every machine and every Python.
 
-A program is a whole file: constants, events, functions, state of every kind, calls and a view, and a second
-contract that it calls. What may stand where is in `contract_grammar`; here is the dice and the shape of a file.
+A program is a whole file: constants, records, events, interfaces, functions, state of every kind, an init, calls and
+views, and a second contract that it calls. What may stand where is in `contract_grammar`, what stands around it in
+`contract_scenery`; here is the dice and the shape of a file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from scripts.contract_grammar import COMPOUND, ENDING, EXPRESSIONS, LEAVES, LEAVING, LOOP_NAMES, NAMES, SIMPLE
+from scripts.contract_expressions import EXPRESSIONS
+from scripts.contract_grammar import LEAVES, LOCALS, LOOP_NAMES, NAMES, STAYING, TYPES, Hole, Template, read
+from scripts.contract_scenery import (
+    ARGUMENTS,
+    CLASSES,
+    CONSTANTS,
+    FUTURE,
+    IMPORTED,
+    IMPORTED_FUNCTIONS,
+    INTERFACES,
+    MISFITS,
+    STATE,
+)
+from scripts.contract_statements import COMPOUND, ENDING, LEAVING, SIMPLE
 
 T = TypeVar("T")
 
-RISKY: Final = 12  # a production that often fails is taken one time in so many
-DEPTH_MAX: Final = 3  # of an expression
+RISKY: Final = 8  # a production that often fails is taken one time in so many
+DEPTHS: Final = (1, 2, 2, 2, 3)  # of the expressions of a program
 BLOCK_DEPTH_MAX: Final = 3
+STATEMENTS: Final = (1, 2, 2, 3, 4)  # in a row, outermost, at most; further in there are one or two
+CALLS: Final = 4  # besides that of the init
 
-_HOLE = re.compile(r"\{\{|\}\}|\{([=a-z]+)(?:\+([a-z,]+))?\}")
 _MASK: Final = (1 << 64) - 1
-
-OTHER: Final = """from contracts import Contract, List, Map, Value, Var, call, require, view
-
-
-class Other(Contract):
-    sums: List[int]
-    kept: Map[str, Value]
-
-    @call
-    def add(self, a: int, b: int) -> int:
-        require(a != 7, "seven")
-        self.sums.append(a)
-        return a + b
-
-    @call
-    def keep(self, key: str, value: Value) -> None:
-        self.kept[key[:20]] = value
-
-    @view
-    def echo(self, value: Value) -> Value:
-        return value
-
-    @view
-    def who(self) -> str:
-        return self.ctx.sender
-"""
-
-_IMPORTS = (
-    "from contracts import Address, Contract, Decimal, Error, Event, List, Map, Value, Var\n"
-    "from contracts import call, require, sha256, view\n"
-)
-_EVENTS: Final = {
-    "Noted(": "\n\nclass Noted(Event):\n    number: int\n    text: str\n",
-    "Listed(": "\n\nclass Listed(Event):\n    items: list[int]\n    thing: Value\n",
-}
-# State: how it is declared, and how it begins in `create`. A program has what it uses.
-_STATE: Final = {
-    "total": ("Var[int]", "self.total.set(start)"),
-    "title": ("Var[str]", "self.title.set('title')"),
-    "record": ("Var[dict[str, int]]", "self.record.set({'a': start, 'b': 2})"),
-    "spot": ("Var[tuple[int, str]]", "self.spot.set((start, 'spot'))"),
-    "balances": ("Map[str, int]", "self.balances['a'] = start\n        self.balances['b'] = -start"),
-    "cells": ("Map[tuple[str, int], int]", "self.cells['a', 0] = start\n        self.cells['a', 1] = 3"),
-    "flags": ("Map[int, bool]", "self.flags[0] = True"),
-    "blobs": ("Map[bytes, bytes]", "self.blobs[b'abc'] = b'blob'"),
-    "things": ("Map[str, Value]", "self.things['a'] = ['a', start, None]"),
-    "log": ("List[int]", "self.log.append(start)\n        self.log.append(7)"),
-    "prices": ("Map[str, Decimal]", "self.prices['a'] = Decimal('9.99')"),
-    "owners": ("Map[Address, int]", "self.owners[self.ctx.sender] = 5"),
-    "notes": ("List[str]", "self.notes.append('a')"),
-}
-# How the locals of a function begin, where it uses them; parameters come first.
-_LOCALS: Final = {
-    "b": "2",
-    "c": "a + 1",
-    "n": "0",
-    "s": "'seed'",
-    "t": "'te,xt'",
-    "o": "b'bytes'",
-    "f": "a > 2",
-    "xs": "[a, 2]",
-    "ys": "[4, 5, 6, 7]",
-    "ss": "['x', 'yy', '3']",
-    "d": "{'a': a}",
-    "e": "{'a': 3, 'b': 4}",
-    "m": "{0: 'zero', 1: 'one'}",
-    "p": "(a, 'p')",
-    "gg": "[[1, 9], [2, 3]]",
-    "q": "Decimal('1.25')",
-    "r": "Decimal(a)",
-    "qs": "[Decimal(2), Decimal('0.1'), Decimal('-7.125')]",
-}
-_WRITING: Final = re.compile(r"self\.(\w+\.(set|delete|append|pop)\(|\w+\[.*\] .?= |emit|inner|outer|call)|del self")
 _WORD: Final = re.compile(r"[a-z]+")
+_NAME: Final = re.compile(r"\b[A-Z]\w+\b")
+_ANY_NAME: Final = re.compile(r"\w+")
+_DEFINED: Final = re.compile(r"def (\w+)\(")
+_STATE_NAME: Final = re.compile(r"self\.(\w+)")
+
+_EXPRESSIONS: Final = {kind: read(written) for kind, written in EXPRESSIONS.items()}
+_LEAVES: Final = {kind: read(written) for kind, written in LEAVES.items()}
+_SIMPLE, _COMPOUND, _LEAVING, _ENDING = read(SIMPLE), read(COMPOUND), read(LEAVING), read(ENDING)
+_LOCAL_NAMES: Final = frozenset(LOCALS)
+_NEEDED: Final = {local: set(_WORD.findall(re.sub(r"'[^']*'", "", value))) for local, value in LOCALS.items()}
+_RESULTS: Final = tuple(kind for kind in TYPES if kind != "who")
+_PARAMETERS: Final = tuple(kind for kind in TYPES if kind in NAMES)
 
 
 class Dice:
     """Numbers from a seed (SplitMix64), which no version of Python changes."""
 
     def __init__(self, seed: int) -> None:
-        self._state = seed * 0x9E3779B97F4A7C15 & _MASK
+        self._state = seed & _MASK
 
     def below(self, bound: int) -> int:
         """From 0 to bound - 1."""
@@ -118,7 +73,7 @@ class Dice:
 
 @dataclass(frozen=True, slots=True)
 class RandomProgram:
-    """A contract, and calls of it: (method, arguments)."""
+    """A contract, and calls of it: (method, arguments). The first is that of its init."""
 
     number: int
     source: str
@@ -127,19 +82,34 @@ class RandomProgram:
 
 def random_program(number: int) -> RandomProgram:
     """The program of a number."""
-    dice = Dice(number)
-    source = _Writer(dice).module()
-    start = [("create", [dice.below(9)])]
-    return RandomProgram(number, source, tuple(start + [_random_call(dice) for _ in range(4)]))
+    dice = Dice(int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:8]))  # neighbours have nothing in common
+    writer = _Writer(dice)
+    source = writer.module()
+    start = [(writer.init, [dice.below(9)])]
+    return RandomProgram(number, source, tuple(start + [_random_call(dice, writer.entries) for _ in range(CALLS)]))
 
 
-def _random_call(dice: Dice) -> tuple[str, list[Any]]:
-    numbers = (0, 1, 3, -5, 7, 12, 1000, -(2**70), 2**255)
-    texts = ("", "a", "b,c", "12", "\u00e9t\u00e9", "k1")
-    items = [dice.pick(numbers) for _ in range(dice.below(6))]
-    entries = {dice.pick(texts): dice.below(50) for _ in range(dice.below(4))}
-    method = dice.pick(("first", "first", "second", "second", "look"))
-    return method, [dice.pick(numbers), dice.pick(texts), items, entries]
+def _random_call(dice: Dice, entries: dict[str, tuple[str, ...]]) -> tuple[str, list[Any]]:
+    """A call of an entry point; now and then one that it does not take."""
+    method = dice.pick(tuple(entries))
+    args = [dice.pick(ARGUMENTS[kind]) for kind in entries[method]]
+    roll = dice.below(30)
+    if roll == 0:
+        return dice.pick((("absent", args), ("inner", args), (method, [*args, 1])))
+    if roll < 3 and args:
+        args[dice.below(len(args))] = dice.pick(MISFITS)
+    return method, args
+
+
+def _called(functions: list[str], rest: str) -> list[str]:
+    """The functions that something calls: the rest, or a later one that is called."""
+    kept: list[str] = []
+    for text in reversed(functions):
+        name = _DEFINED.search(text)
+        if name and f"{name[1]}(" in rest:
+            kept.insert(0, text)
+            rest += text
+    return kept
 
 
 class _Writer:
@@ -147,60 +117,107 @@ class _Writer:
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
+        self.init = dice.pick(("create", "create", "init"))
+        self.entries: dict[str, tuple[str, ...]] = {}  # the kinds of their parameters
         self.in_class = False
         self.own: set[str] = set()  # own functions that may be called from here
         self.returns = "int"
         self.extra: list[str] = []  # loop names that have a value here
         self.loops = 0
         self.reading = False  # in a view, where what writes fails
+        self.asked: set[tuple[str, str]] = set()  # interfaces and their methods that are called
+        self.depth_max, self.statements_max = dice.pick(DEPTHS), dice.pick(STATEMENTS)
 
     def module(self) -> str:
         """The text."""
-        big, name = self.dice.pick(("2**255 - 19", "-(2**200)", "10**40 // 3")), self.dice.pick(("'Ada'", "''"))
-        head = f"{_IMPORTS}\nLIMIT = {self.dice.below(50)}\nBIG = {big}\nNAME = {name}\nPRICE = Decimal('19.99')\n"
-        functions = self.function("helper(", "def helper(a: int, b=5):", "int", indent=0, likely=3)
-        functions += self.function("picked(", "def picked(ss, a=1, second=2):", "int", indent=0, likely=2)
+        functions = [
+            self.function("helper(", "def helper(a: int, b=5):", "int", indent=0, likely=2),
+            self.function("picked(", "def picked(ss, a=1, second=2) -> int:", "int", indent=0, likely=1),
+        ]
         self.in_class = True
-        methods = self.function("self.inner(", "def inner(self, a):", "int", likely=3)
-        methods += self.function("self.outer(", "def outer(self, a: int, s: str) -> int:", "int", likely=2)
-        given = "(self, a: int, s: str, xs: list[int], d: dict[str, int])"
-        methods += self.function("", f"@call\ndef first{given} -> int:", "int")
-        methods += self.function("", f"@call\ndef second{given} -> Value:", "any")
+        methods = [
+            self.function("self.note(", "def note(self, a, s='note') -> None:", "none", likely=1),
+            self.function("self.inner(", "def inner(self, a):", "int", likely=2),
+            self.function("self.outer(", "def outer(self, a: int, s: str) -> int:", "int", likely=1),
+        ]
+        entries = self.entry("first", "call", likely=4) + self.entry("second", "call", likely=2)
         self.reading = True
-        methods += self.function("", f"@view\ndef look{given} -> list[int]:", "ints")
-        events = "".join([text for name, text in _EVENTS.items() if name in methods])
-        return f"{head}{events}\n\n{functions}\n{self.contract(methods)}"
+        entries += self.entry("look", "view", likely=2)
+        methods = _called(methods, entries)
+        functions = _called(functions, "".join(methods) + entries)
+        body = f"{''.join(functions)}\n{self.contract(''.join(methods) + entries)}"
+        return self.head(body) + body
+
+    def head(self, body: str) -> str:
+        """Imports, constants and classes, as the rest needs them."""
+        declared = "".join([f"\n\n{self.interface(name)}" for name in INTERFACES if f"({name}, " in body])
+        for name in reversed(CLASSES):
+            if f"{name}" in _NAME.findall(declared + body):
+                declared = f"\n\n{CLASSES[name]}{declared}"
+        mentioned = set(_NAME.findall(body))
+        constants = "".join([f"{self.dice.pick(CONSTANTS[name])}\n" for name in CONSTANTS if name in mentioned])
+        words = set(_ANY_NAME.findall(f"{declared}\n{body}\n{constants}"))
+        names = ["Contract", *[name for name in (*IMPORTED, *IMPORTED_FUNCTIONS) if name in words]]
+        future = "" if self.dice.below(4) else FUTURE
+        docstring = "" if self.dice.below(4) else '"""A random contract."""\n\n'
+        return f"{docstring}{future}from contracts import {', '.join(names)}\n\n{constants}{declared}\n\n"
+
+    def interface(self, name: str) -> str:
+        """What is believed of the other contract, as far as it is called."""
+        methods = [text for method, text in INTERFACES[name].items() if (name, method) in self.asked]
+        return f"class {name}(Interface):\n{textwrap.indent(chr(10).join(methods), '    ')}"
 
     def contract(self, methods: str) -> str:
         """The class around its methods, with the state that they use."""
-        used = [name for name in _STATE if f"self.{name}" in methods]
-        state = "".join([f"    {name}: {_STATE[name][0]}\n" for name in used])
-        setup = "".join([f"        {_STATE[name][1]}\n" for name in used]) or "        pass\n"
-        create = f"    @call\n    def create(self, start: int) -> None:\n{setup}\n"
-        return f"class Random(Contract):\n{state}\n{create}{methods}"
+        mentioned = set(_STATE_NAME.findall(methods))
+        used = [name for name in STATE if name in mentioned]
+        state = "".join([f"    {name}: {STATE[name][0]}\n" for name in used])
+        setup = "".join([f"        {STATE[name][1]}\n" for name in used]) or "        pass\n"
+        create = f"    @init\n    def {self.init}(self, start: int) -> None:\n{setup}\n"
+        docstring = "" if self.dice.below(4) else '    """What it is."""\n\n'
+        return f"class Random(Contract):\n{docstring}{state}\n{create}{methods}"
+
+    def entry(self, name: str, mark: str, likely: int) -> str:
+        """An entry point with parameters and a result of any types, `likely` of four times."""
+        if self.dice.below(4) >= likely:
+            return ""
+        kinds = tuple(dict.fromkeys([self.dice.pick(_PARAMETERS) for _ in range(self.dice.below(5))]))
+        given = "".join([f", {NAMES[kind][0]}: {TYPES[kind]}" for kind in kinds])
+        result = self.dice.pick(_RESULTS)
+        self.entries[name] = kinds
+        return self.function("", f"@{mark}\ndef {name}(self{given}) -> {TYPES[result]}:", result)
 
     def function(self, name: str, head: str, returns: str, indent: int = 4, likely: int = 4) -> str:
         """One function or method with the locals that it uses, `likely` of four times."""
         if self.dice.below(4) >= likely:
             return ""
         self.returns = returns
-        body = f"{self.block(0)}\n{{kept}}    return {self.expression(returns, 1)}\n"
-        words, given = set(_WORD.findall(body)), set(_WORD.findall(head))
-        chosen = [local for local in _LOCALS if local in words and local not in given]
-        values = ", ".join([_LOCALS[local] for local in chosen])
-        # What the locals have become is part of what is compared. A dict with numbers for keys cannot leave a call.
-        ends = [local for local in (*given & set(_LOCALS), *chosen) if local != "m"]
-        keeps = self.in_class and not self.reading and ends
-        body = body.replace("{kept}", f"    self.things['end'] = [{', '.join(sorted(ends))}]\n" if keeps else "", 1)
-        begin = f"    {', '.join(chosen)} = {values}\n" if chosen else ""
+        body = f"{self.block(0)}\n{{kept}}"
+        if returns != "none":
+            body += f"    return {self.expression(returns, 1)}\n"
+        given = set(_WORD.findall(head[head.index("(") :])) & _LOCAL_NAMES
+        chosen = self.chosen(body, given)
+        # What the locals have become is part of what is compared.
+        ends = sorted({*given, *chosen} - STAYING)
+        keeps = self.in_class and not self.reading and ends and self.dice.below(2)
+        body = body.replace("{kept}", f"    self.things['end'] = [{', '.join(ends)}]\n" if keeps else "", 1)
+        begin = "".join([f"    {local} = {LOCALS[local]}\n" for local in chosen])
         self.own.add(name)
         return textwrap.indent(f"{head}\n{begin}{body}\n", " " * indent)
+
+    def chosen(self, body: str, given: set[str]) -> list[str]:
+        """The locals that a body uses, and those that their values need, in order."""
+        words = set(_WORD.findall(body))
+        for local in reversed(LOCALS):
+            if local in words and local not in given:
+                words |= _NEEDED[local]
+        return [local for local in LOCALS if local in words and local not in given]
 
     # ── statements ──
 
     def block(self, depth: int) -> str:
         """One to four statements, indented by one step."""
-        count = 1 + self.dice.below(6 if depth == 0 else 2)
+        count = 1 + self.dice.below(self.statements_max if depth == 0 else 2)
         text = "\n".join([self.statement(depth) for _ in range(count)])
         return textwrap.indent(text, "    ")
 
@@ -208,40 +225,35 @@ class _Writer:
         """One statement."""
         roll = self.dice.below(20)
         if roll < 5 and depth < BLOCK_DEPTH_MAX:
-            template = self.fitting(COMPOUND)
-            loop = template.startswith(("for", "while"))
-            self.loops += loop
+            template = self.fitting(_COMPOUND)
+            self.loops += template.loops
             text = self.fill(template, 1, depth + 1)
-            self.loops -= loop
+            self.loops -= template.loops
             return text
         if roll == 5 and self.loops:
-            return self.fill(self.dice.pick(LEAVING), 1, depth)
+            return self.fill(self.dice.pick(_LEAVING), 1, depth)
         if roll == 6 and depth:
-            return self.fill(self.dice.pick(ENDING), 1, depth)
-        return self.fill(self.fitting(SIMPLE), 1, depth)
+            return self.fill(self.dice.pick(_ENDING), 1, depth)
+        return self.fill(self.fitting(_SIMPLE), 1, depth)
 
     # ── expressions ──
 
     def expression(self, kind: str, depth: int) -> str:
         """An expression of a kind."""
-        if depth > DEPTH_MAX or self.dice.below(4) == 0:
-            return self.fill(self.dice.pick(LEAVES[kind]), depth + 1, 0, kind)
-        return self.fill(self.fitting(EXPRESSIONS[kind]), depth + 1, 0, kind)
+        table = _LEAVES if depth > self.depth_max or self.dice.below(4) == 0 else _EXPRESSIONS
+        return self.fill(self.fitting(table[kind]), depth + 1, 0, kind)
 
-    def fitting(self, templates: Sequence[str]) -> str:
+    def fitting(self, templates: Sequence[Template]) -> Template:
         """One that may stand here."""
         while True:
             template = self.dice.pick(templates)
-            if template.startswith("!"):
-                if self.dice.below(RISKY):
-                    continue
-                template = template[1:]
-            if "self." in template and not self.in_class:
+            if template.risky and self.dice.below(RISKY):
                 continue
-            if self.reading and _WRITING.search(template) and self.dice.below(RISKY):
+            if template.in_class and not self.in_class:
                 continue
-            own = re.findall(r"\b(?:helper|picked|self\.inner|self\.outer)\(", template)
-            if all(name in self.own for name in own):
+            if self.reading and template.writes and self.dice.below(RISKY):
+                continue
+            if template.own <= self.own:
                 return template
 
     def name(self, kind: str) -> str:
@@ -249,29 +261,28 @@ class _Writer:
         loop = [name for name in self.extra if LOOP_NAMES[name] == kind]
         return self.dice.pick([*NAMES[kind], *loop])
 
-    def fill(self, template: str, depth: int, block_depth: int, kind: str = "") -> str:
+    def fill(self, template: Template, depth: int, block_depth: int, kind: str = "") -> str:
         """The template with every hole filled, from left to right."""
-
-        def filled(match: re.Match[str]) -> str:
-            hole, names = match[1], match[2]
-            if hole is None:
-                return match[0][0]
+        texts = []
+        self.asked.update(template.asked)
+        for part in template.parts:
+            if isinstance(part, str):
+                texts.append(part)
+                continue
             before = len(self.extra)
-            self.extra += names.split(",") if names else []
-            text = self.hole(hole, depth, block_depth, kind)
+            self.extra += part.names
+            texts.append(self.hole(part, depth, block_depth, kind))
             del self.extra[before:]
-            return text
+        return "".join(texts)
 
-        return _HOLE.sub(filled, template)
-
-    def hole(self, hole: str, depth: int, block_depth: int, kind: str) -> str:
+    def hole(self, hole: Hole, depth: int, block_depth: int, kind: str) -> str:
         """What goes into one hole."""
-        if hole == "block":
+        if hole.what == "block":
             return self.block(block_depth)
-        if hole == "return":
-            return f"return {self.expression(self.returns, depth)}"
-        if hole == "name":
-            return self.name(kind)
-        if hole.startswith("="):
-            return self.dice.pick(NAMES[hole[1:]])
-        return self.expression(hole, depth)
+        if hole.what == "return":
+            return f"return {self.expression(self.returns, depth)}" if self.returns != "none" else "return"
+        if hole.is_target:
+            return self.dice.pick(NAMES[hole.what])
+        if hole.what == "name":
+            return self.name(kind or self.dice.pick(_PARAMETERS))
+        return self.expression(hole.what, depth)

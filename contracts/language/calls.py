@@ -15,7 +15,7 @@ from contracts.decimal import Decimal, plain
 from contracts.language import decimals, gas, limits, peers, state, values
 from contracts.language.arguments import bound
 from contracts.language.iterables import DICT_VIEWS, VIEWS, iterable
-from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, call_method, largest, smallest
+from contracts.language.methods import ARITY, CLASS_FUNCTIONS, FUNCTIONS, hold_pop, largest, method_of, smallest
 from contracts.language.rules import expression
 from contracts.language.unit import (
     API_NAMES,
@@ -319,8 +319,23 @@ def _call_value(body: Body, node: ast.Call, owner: ast.expr, name: str) -> Code:
         args = _positional(body, node, name, least, most)
     if args is None:
         return constant(None)
-    arguments = args
-    return lambda env: call_method(env[METER], receiver(env), name, [arg(env) for arg in arguments])
+    return _apply_method(receiver, name, args)
+
+
+def _apply_method(receiver: Code, name: str, args: list[Code]) -> Code:
+    """As in Python, a value that has no such method says so before the arguments are computed."""
+
+    def apply(env: Env) -> Any:
+        value = receiver(env)
+        return method_of(value, name)(env[METER], value, *[arg(env) for arg in args])
+
+    def pop(env: Env) -> Any:
+        value = receiver(env)
+        method, given = method_of(value, name), [arg(env) for arg in args]
+        hold_pop(value, len(given))
+        return method(env[METER], value, *given)
+
+    return pop if name == "pop" else apply
 
 
 def _call_self(body: Body, node: ast.Call, name: str) -> Code:

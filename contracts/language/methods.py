@@ -508,17 +508,20 @@ ARITY: Final[dict[str, tuple[int, int]]] = {
 _POP: Final[dict[Any, tuple[int, int]]] = {list: (0, 1), dict: (1, 2)}
 
 
-def call_method(meter: Meter, receiver: Any, name: str, args: list[Any]) -> Any:
-    """receiver.name(*args), if the exact type of the receiver has it."""
+def method_of(receiver: Any, name: str) -> Method:
+    """The method that the exact type of a value has under this name."""
     table = METHODS.get(type(receiver))
     method = table.get(name) if table is not None else None
     if method is None:
         fail(codes.BAD_TYPE, f"{type_name(receiver)} has no method {name}")
-    if name == "pop":
-        least, most = _POP[type(receiver)]
-        if not least <= len(args) <= most:
-            fail(codes.BAD_TYPE, f"pop of a {type_name(receiver)} takes {least} to {most} arguments")
-    return method(meter, receiver, *args)
+    return method
+
+
+def hold_pop(receiver: Any, given: int) -> None:
+    """Refuse a count of arguments that `pop` of this type does not take: it is the one method that has two."""
+    least, most = _POP[type(receiver)]
+    if not least <= given <= most:
+        fail(codes.BAD_TYPE, f"pop of a {type_name(receiver)} takes {least} to {most} arguments")
 
 
 # ── functions ─────────────────────────────────────────────────────────────────────────────────────
@@ -712,10 +715,11 @@ __all__ = [
     "FUNCTIONS",
     "METHODS",
     "Failure",
-    "call_method",
     "equal",
     "get_item",
+    "hold_pop",
     "largest",
+    "method_of",
     "smallest",
     "text_of",
 ]

@@ -109,6 +109,11 @@ FAILURES = [
     (f"-{BIG} ^ 1", "arithmetic"),
     (f"list(enumerate('ab', {BIG}))", "arithmetic"),
     ("self.call(5, 'pay', [1 // 0])", "arithmetic"),  # arguments come first
+    ("None.append(1 // 0)", "bad_type"),  # but for a method that is not there
+    ("[].append(1 // 0)", "arithmetic"),
+    ("[1].pop(0, 1 // 0)", "arithmetic"),
+    ("[1].pop(0, 1)", "bad_type"),
+    ("{'a': 1}.pop()", "bad_type"),
     ("2 ** 256", "arithmetic"),
     ("2 ** 128 * 2 ** 128", "arithmetic"),
     ("2 ** -1", "arithmetic"),
