@@ -5,7 +5,7 @@ does. Its verdict is one of these:
 
     harmless   every answer was the right one
     named      what is gone or bent was said, by an error or by the store's own account of itself, and nothing wrong
-               was answered; the repair gave everything back
+               was answered; reading again found it, too, and the repair gave everything back
     shorter    a journal that ends earlier, at the end of a record: no file can tell by itself whether that was all;
                a validator therefore asks the others before it votes
     SILENT     something was missing and nobody said so
@@ -22,10 +22,12 @@ from pathlib import Path
 from ledger.errors import DatabaseInUse, DataLost, HeightNotKept, InvalidProof, StorageError
 from ledger.journal import Journal, read_journal
 from ledger.salvage import salvage
+from ledger.scrub import check_height
 from ledger.state import State, check_state_proof
 from ledger.store import BlockStore, marker_path, sender_of
 from ledger.transactions import identify
 from ledger.types import BlockRecord
+from network.executor_process import SCRUB_LOOKS
 from scripts.paper_node import PaperNode
 
 HARMLESS, NAMED, SHORTER, SILENT, WRONG = "harmless", "named", "shorter", "SILENT", "WRONG"
@@ -60,6 +62,7 @@ class World:
             for _ in range(BLOCKS_A_PHASE):
                 node.block([node.transfer() for _ in range(TRANSFERS)])
             node.close()
+        self.genesis = node.genesis
         self.folder = folder / "kept"
         shutil.copytree(folder / "read", self.folder)  # before it is read: to open a database is to change its files
         self.heights, self.journal_length = node.store.height + 1, len(_journal(node))
@@ -92,7 +95,7 @@ class World:
         acknowledged = (folder / ACKNOWLEDGED).stat().st_size if (folder / ACKNOWLEDGED).exists() else None
         heights = self.heights if acknowledged is None else len(self.records)
         if kind == BLOCKS:
-            return judge_blocks(path, self.records[:heights], acknowledged)
+            return judge_blocks(path, self, self.records[:heights], acknowledged)
         if kind == STATE:
             return judge_state(path, self, heights, acknowledged)
         if acknowledged is None:
@@ -144,7 +147,7 @@ def _state(node: PaperNode) -> tuple[list[bytes], list[dict[bytes, bytes]], list
 # ── the block store ───────────────────────────────────────────────────────────────────────────────
 
 
-def judge_blocks(path: Path, records: list[BlockRecord], acknowledged: int | None = None) -> Verdict:
+def judge_blocks(path: Path, world: World, records: list[BlockRecord], acknowledged: int | None = None) -> Verdict:
     """Open, ask for everything by every name, put again what is said to be missing, ask once more."""
     said: list[str] = []
     try:
@@ -163,12 +166,23 @@ def judge_blocks(path: Path, records: list[BlockRecord], acknowledged: int | Non
             records = records[: store.height + 1]
         if store.lost_heights or store.height < len(records) - 1:
             said.append(f"lost {store.lost_heights}, the highest is {store.height}")
-        wrong = _ask_blocks(store, records, said)
+        scrubbed = _read_blocks_again(store, world)
+        met: list[str] = []
+        wrong = _ask_blocks(store, records, met)
+        if wrong is None and any("sealed up to" not in each for each in met) and not scrubbed:
+            wrong = Verdict(SILENT, f"reading again found nothing, and a read did: {met[0]}")
+        said += met or scrubbed
     finally:
         store.close()
     if wrong is None and said:
         wrong = _mend_blocks(path, records)
     return wrong or Verdict(NAMED if said else HARMLESS, "; ".join(said[:2]))
+
+
+def _read_blocks_again(store: BlockStore, world: World) -> list[str]:
+    """What the scrubber of a running node finds."""
+    heights = range(store.sealed_height + 1)
+    return [found.text for height in heights if (found := check_height(store, world.genesis, height).fault)]
 
 
 def _ask_blocks(store: BlockStore, records: list[BlockRecord], said: list[str]) -> Verdict | None:
@@ -263,17 +277,32 @@ def judge_state(path: Path, world: World, heights: int, acknowledged: int | None
             heights = state.height + 1
         if state.height < heights - 1:
             said = f"at height {state.height} of {heights - 1}"
+        scrubbed = _read_state_again(state)
         try:
             wrong = next(_ask_state(state, world), None)
             if wrong is not None:
                 return wrong
+            if scrubbed:
+                raise DataLost(scrubbed)
         except DataLost as error:
+            if not scrubbed:
+                return Verdict(SILENT, f"reading again found nothing, and a read did: {error}")
             state.close()
             shutil.rmtree(path)
             return _replay(path, world, heights, str(error))
     finally:
         state.close()
     return _replay(path, world, heights, said) if said else Verdict(HARMLESS)
+
+
+def _read_state_again(state: State) -> str:
+    """What the scrubber of a running node finds, empty where nothing."""
+    after = b""
+    while True:
+        step = state.scrub(after, SCRUB_LOOKS)
+        if step.fault or not step.after:
+            return step.fault
+        after = step.after
 
 
 def _ask_state(state: State, world: World) -> Iterator[Verdict]:

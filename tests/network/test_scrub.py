@@ -14,8 +14,11 @@ from ledger.snapshot_file import SnapshotFile
 from ledger.snapshot_maker import make_snapshot
 from ledger.state import State
 from ledger.store import BlockStore, damage_path, marker_path
-from network.api import NodeUnavailable, ScrubbedState
+from network import present
+from network.api import NodeStatus, NodeUnavailable, ScrubbedState, ScrubStatus
+from network.cli.reading import _scrub
 from network.executor_process import damage_in
+from network.gateway.metrics import Page, add_node
 from network.scrub import scrubber as module
 from network.scrub.mender import BlockMender
 from network.scrub.scrubber import Parts, Scrubber
@@ -454,6 +457,61 @@ def test_damage_is_found_behind_whatever_wrapped_it():
     wrapped.__cause__.__cause__ = DataLost("a table is torn")
     assert str(damage_in(wrapped)) == "a table is torn"
     assert damage_in(RuntimeError("something else")) is None
+
+
+# ── who is told ───────────────────────────────────────────────────────────────────────────────────
+
+FOUND = ScrubStatus("blocks", 1200, 4000, 2, 1_760_000_000_000, 5_000_000, 3, 2, "block 7 is whole again", ("no 9",))
+
+
+def test_metrics_and_status_have_every_figure():
+    tip = (7, 7, bytes(32), bytes(32), 1000)
+    status = NodeStatus("0.1", "net", bytes(32), 0, "a", 0, 0, False, *tip, 0, 0, "", (), 1, {}, "", FOUND)
+    page = Page()
+    add_node(page, status, reachable=True)
+    lines = page.text().splitlines()
+    for line in (
+        "quorate_scrub_problems 1",
+        "quorate_scrub_passes_total 2",
+        "quorate_scrub_bytes_total 5000000",
+        "quorate_scrub_found_total 3",
+        "quorate_scrub_mended_total 2",
+    ):
+        assert line in lines
+    shown = present.status(status)["scrub"]
+    assert shown["problems"] == ["no 9"]
+    assert {name: value for name, value in shown.items() if name not in ("problems", "latest")} == {
+        "part": "blocks",
+        "done": 1200,
+        "of": 4000,
+        "passes": 2,
+        "last_pass_ms": 1_760_000_000_000,
+        "bytes_read": 5_000_000,
+        "found": 3,
+        "mended": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (FOUND, "at block 1200 of 4000; 3 found, 2 mended"),
+        (ScrubStatus("state", 30, 120), "at 25% of the state; 0 found, 0 mended"),
+        (ScrubStatus("waiting"), "begins soon; 0 found, 0 mended"),
+        (ScrubStatus("waiting", passes=1, last_pass_ms=1_760_000_000_000), "all was read at 2025-10-09"),
+        (ScrubStatus("snapshots"), "at the snapshots; 0 found, 0 mended"),
+        (ScrubStatus(), "off; 0 found, 0 mended"),
+    ],
+)
+def test_the_command_line_says_how_far_it_is_and_what_is_left(status, told):
+    rows = _scrub(present.scrub(status))
+    assert rows[0][0] == "disk check"
+    assert rows[0][1].startswith(told)
+    if status is FOUND:
+        assert rows[1:] == [("latest", "block 7 is whole again"), ("DAMAGED", "no 9")]
+    else:
+        assert rows[1:] == []
+    assert _scrub({}) == []  # an older node says nothing about it
 
 
 # ── the validator around it ───────────────────────────────────────────────────────────────────────
