@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from contracts.language.dict_keys import given
+
 CHARACTERS_MAX: Final = 80  # of one text, or of the digits of one bytes value
 ITEMS_MAX: Final = 12  # of one list, tuple or dict
 DEPTH_MAX: Final = 4  # containers inside containers
@@ -37,7 +39,7 @@ def _container(value: Any, depth: int) -> str:
         return f"{begin}... {len(value)} items{end}"
     kept = list(value)[:ITEMS_MAX]
     if type(value) is dict:
-        parts = [f"{literal(key, depth + 1)}: {literal(value[key], depth + 1)}" for key in kept]
+        parts = [f"{literal(given(key), depth + 1)}: {literal(value[key], depth + 1)}" for key in kept]
     else:
         parts = [literal(item, depth + 1) for item in kept]
     if len(value) > ITEMS_MAX:

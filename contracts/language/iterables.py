@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from contracts import codes
 from contracts.language import gas, limits, state
+from contracts.language.dict_keys import given
 from contracts.language.interface import Meter
 from contracts.language.rules import expression
 from contracts.language.unit import METER, Body, Code, Env
@@ -28,7 +29,7 @@ def iterate(meter: Meter, value: Any) -> Items:
     """The `Items` of a value."""
     kind = type(value)
     if kind is dict:
-        return _dict_keys(meter, value), len(value), 0
+        return map(given, _dict_keys(meter, value)), len(value), 0
     if kind is not list and kind is not tuple and kind is not str and kind is not bytes:
         fail(codes.BAD_TYPE, f"cannot iterate over {type_name(value)}")
     return iter(value), len(value), gas.TEXT_MADE if kind is str and not value.isascii() else 0
@@ -41,7 +42,7 @@ def _dict_keys(meter: Meter, entries: dict[Any, Any]) -> Iterator[Any]:
 
 
 def _unchanged(meter: Meter, entries: dict[Any, Any], keys: list[Any]) -> Iterator[Any]:
-    """The keys, as long as they are those of the dict: where Python may notice a change, this always does."""
+    """The keys as they are kept, while the dict has them: where Python may notice a change, this always does."""
     size, here = len(keys), id(entries)
     marks = meter.loops.setdefault(here, [0, 0])
     marks[0] += 1
@@ -64,11 +65,11 @@ def _dict_view(meter: Meter, entries: Any, name: str) -> Items:
         fail(codes.BAD_TYPE, f"{type_name(entries)} has no method {name}")
     keys = _dict_keys(meter, entries)
     if name == "keys":
-        return keys, len(entries), 0
+        return map(given, keys), len(entries), 0
     meter.charge(len(entries) * gas.ITEM_CHECKED)
     if name == "values":
         return (entries[key] for key in keys), len(entries), 0
-    return ((key, entries[key]) for key in keys), len(entries), gas.PAIR_MADE
+    return ((given(key), entries[key]) for key in keys), len(entries), gas.PAIR_MADE
 
 
 def _numbers(bounds: list[Any]) -> tuple[range, int]:

@@ -347,7 +347,8 @@ def _sort(meter: Meter, items: list[Any], reverse: Any = False) -> None:
 
 def _clear(meter: Meter, container: Any) -> None:
     container.clear()
-    note_deletion(meter, container)
+    if type(container) is dict:
+        note_deletion(meter, container)
 
 
 def _copy_list(meter: Meter, items: list[Any]) -> list[Any]:
@@ -363,13 +364,14 @@ def _get(meter: Meter, entries: dict[Any, Any], key: Any, default: Any = None) -
 
 
 def _pop_entry(meter: Meter, entries: dict[Any, Any], key: Any, *default: Any) -> Any:
-    key = dict_key(meter, key)
-    if key not in entries:
+    place = dict_key(meter, key)
+    if place not in entries:
         if not default:
             fail(codes.KEY_ERROR, f"no such key{shown(key)}")
         return default[0]
+    value = entries.pop(place)
     note_deletion(meter, entries)
-    return entries.pop(key)
+    return value
 
 
 def _set_default(meter: Meter, entries: dict[Any, Any], key: Any, default: Any = None) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from contracts.address import is_address, why_not
 from contracts.decimal import Decimal
 from contracts.language import gas, limits
+from contracts.language.dict_keys import given
 from contracts.language.interface import Meter
 
 
@@ -134,7 +135,8 @@ class DictOf(Type):
         _count(meter, value)
         depth = _deeper(depth)
         return {
-            self.key.fit(meter, k, depth, outside): self.value.fit(meter, v, depth, outside) for k, v in value.items()
+            self.key.fit(meter, given(k), depth, outside): self.value.fit(meter, v, depth, outside)
+            for k, v in value.items()
         }
 
 
@@ -222,7 +224,9 @@ class AnyValue(Type):
         _count(meter, value)
         depth = _deeper(depth)
         if kind is dict:
-            return {STR.fit(meter, k, depth, outside): self.fit(meter, v, depth, outside) for k, v in value.items()}
+            return {
+                STR.fit(meter, given(k), depth, outside): self.fit(meter, v, depth, outside) for k, v in value.items()
+            }
         return kind([self.fit(meter, item, depth, outside) for item in value])
 
 

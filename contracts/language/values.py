@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 from contracts import codes
 from contracts.decimal import Decimal, plain
 from contracts.language import gas, limits
+from contracts.language.dict_keys import given, kept, shrink
 from contracts.language.interface import Failure, Meter
 from ledger import codec
 from ledger.errors import CodecError
@@ -85,7 +86,7 @@ def room_for_entries(meter: Meter, count: int) -> None:
 
 
 def dict_key(meter: Meter, key: Any) -> Any:
-    """`key` if a dict may have it: str, bytes, or an int too small to be made to collide.
+    """`key` as a dict keeps it (`dict_keys.kept`), if it may have it: str, bytes, or an int within 61 bits.
 
     A bool would be merged with 0 or 1, a tuple can be made to collide: both are refused.
     """
@@ -97,7 +98,7 @@ def dict_key(meter: Meter, key: Any) -> Any:
         return key
     if kind is int:
         if -limits.DICT_KEY_INTEGER_MAX <= key <= limits.DICT_KEY_INTEGER_MAX:
-            return key
+            return kept(key)
         fail(codes.BAD_VALUE, "an int as a dict key must be within 61 bits; use str(n)")
     fail(codes.BAD_TYPE, f"a dict key must be str, bytes or int, not {type_name(key)}")
 
@@ -536,7 +537,8 @@ def set_item(meter: Meter, container: Any, key: Any, value: Any) -> None:
 
 
 def note_deletion(meter: Meter, entries: dict[Any, Any]) -> None:
-    """Let the loops that run over a dict know: the same key put back would not be at its place."""
+    """Let the loops that run over a dict know: the same key put back would not be at its place. And give room back."""
+    shrink(entries)
     if meter.loops and id(entries) in meter.loops:
         meter.loops[id(entries)][1] += 1
 
@@ -628,7 +630,7 @@ def _measure(meter: Meter, value: Any, depth: int, room: list[int]) -> None:
         meter.charge(gas.CONTAINER_CODED)
         for key, item in value.items():
             if type(key) is not str:
-                fail(codes.BAD_TYPE, f"a dict that leaves the call has str keys, not {type_name(key)}")
+                fail(codes.BAD_TYPE, f"a dict that leaves the call has str keys, not {type_name(given(key))}")
             _measure(meter, key, depth, room)
             _measure(meter, item, depth, room)
     elif kind is Decimal:
