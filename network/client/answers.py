@@ -86,8 +86,10 @@ def note_results(results: list[Outcome | Rejected], open_: list[int], answer: Js
         raise ProofInvalid("a node's answer has another number of results than transactions were sent")
     again = []
     for place, item in zip(open_, found, strict=True):
+        if not isinstance(item, dict):
+            raise ProofInvalid("a node's answer is not the outcome of a transaction")
         if "code" in item:
-            results[place] = Rejected(item["code"], item.get("detail", ""), item.get("status", 0), item)
+            results[place] = Rejected(str(item["code"]), str(item.get("detail", "")), item.get("status", 0), item)
             if item["code"] in ("busy", "too_many_requests", "node_unavailable"):
                 again.append(place)
             continue

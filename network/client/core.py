@@ -42,7 +42,7 @@ from network.client.light import LightClient
 from network.client.messages import Answer, Ask, Event, NoAnswer, Outcome, Pause, Reply, StateValue, Step, read_outcome
 from network.client.nodes import Nodes
 from network.client.trust import read_trust, write_trust
-from network.json_values import from_json, to_json
+from network.json_values import NotAValue, from_json, to_json
 
 T = TypeVar("T")
 Flow = Generator[Step, Reply, T]
@@ -346,7 +346,10 @@ class Core:
         else:
             answer = yield from self.get("/v1/view", **params, height=height, min_height=floor or None)
             reads.height_of(answer, min(floor, height) if height is not None else floor)
-        return from_json(answer["value"])
+        try:
+            return from_json(answer["value"])
+        except (KeyError, NotAValue) as error:
+            raise ProofInvalid(f"a node's answer is not what a view returns: {error}") from None
 
     def state(
         self,

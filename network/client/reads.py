@@ -191,12 +191,14 @@ def agreed(
         asked["height"] = str(height)
     said = yield from _ask_all(core, path, asked, content, floor)
     found = _most(said, enough)
-    if found is None and height is None:
-        heights = sorted((each.answer["height"] for each in said if each.answer is not None), reverse=True)
-        if len(heights) >= enough:
-            at = heights[enough - 1]
-            said = yield from _ask_all(core, path, {**params, "height": str(at), "min_height": str(at)}, content, at)
-            found = _most(said, enough)
+    heights = sorted((each.answer["height"] for each in said if each.answer is not None), reverse=True)
+    newest = heights[enough - 1] if height is None and len(heights) >= enough else -1
+    if found is None or (found.answer is not None and found.answer["height"] < newest):
+        again = dict(params, height=str(newest), min_height=str(newest))
+        later = [] if newest < 0 else (yield from _ask_all(core, path, again, content, newest))
+        better = _most(later, enough)
+        if found is None or (better is not None and better.answer is not None):
+            found, said = better, later or said
     if found is None:
         raise NoQuorum(enough, {each.url: each.content for each in said})
     if found.refusal is not None:

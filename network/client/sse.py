@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+from network.client.errors import ProofInvalid
 from network.client.messages import Event
 
 
@@ -16,7 +18,7 @@ class EventReader:
         self._data: list[str] = []
 
     def line(self, text: str) -> Event | None:
-        """One line, without its end; an event when it completes one."""
+        """One line, without its end; an event when it completes one. Raises `ProofInvalid`."""
         if not text:
             return self._complete()
         name, _, value = text.partition(":")
@@ -34,4 +36,15 @@ class EventReader:
         self._data, self._kind = [], ""
         if not data:
             return None
-        return Event(kind or "message", self.cursor, json.loads("\n".join(data)))
+        return Event(kind or "message", self.cursor, _object("\n".join(data)))
+
+
+def _object(text: str) -> dict[str, Any]:
+    """An event's data. Raises `ProofInvalid` for what is none: this is no node of ours."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ProofInvalid("a node streamed what is no event")
+    return found
