@@ -13,6 +13,7 @@ its number, and the exit code is 1.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -33,6 +34,7 @@ from scripts.contract_programs import RandomProgram, random_program
 from scripts.contract_steps import Step, deep, interpreted
 
 RANGE: Final = 1_000  # programs in a line of the digest
+COLLECTED_EVERY: Final = 250  # programs, after which memory is looked through for what nobody can reach
 DIFFERENCES_SHOWN: Final = 20  # of one range
 
 
@@ -73,7 +75,10 @@ def digest_line(first: int, count: int, natively: bool = True) -> Report:
     total, used = hashlib.sha256(), 0
     tally: Counter[str] = Counter()
     differences = []
+    gc.disable()  # which would be a quarter of the time that a program takes
     for number in range(first, first + count):
+        if number % COLLECTED_EVERY == 0:
+            gc.collect()
         try:
             digest, steps = examine(number, natively)
         except Differs as error:
@@ -82,6 +87,7 @@ def digest_line(first: int, count: int, natively: bool = True) -> Report:
         total.update(digest)
         used += sum([step.gas for step in steps])
         tally.update([step.code for step in steps] or ["refused"])
+    gc.enable()
     forget()
     line = json.dumps({"first": first, "programs": count, "gas": used, "digest": total.hexdigest()})
     return Report(line, tally, tuple(differences))
