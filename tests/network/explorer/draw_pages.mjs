@@ -1,6 +1,6 @@
 // Draws pages of the explorer outside a browser, against a node that may lie, and says what stands in each card.
 // In: a line of JSON with `base` (the node's address), `pages` ([module, function, argument]), and `lies`: texts to be
-// replaced in what the node answers at matching paths. Out: a line of JSON: for each page its cards, tiles and words.
+// replaced in what the node answers at matching paths; perhaps `chain`, remembered from an earlier visit, and `secure`. Out: a line of JSON: for each page its cards, tiles and words.
 
 class Element {
   constructor(name) {
@@ -25,8 +25,9 @@ class Element {
   get proofs() { return [...new Set(this.inside.map((element) => element.dataset.proof).filter(Boolean))].sort(); }
 }
 
-const { base, pages, lies } = JSON.parse((await import("node:fs")).readFileSync(0, "utf8"));
-const store = new Map();
+const { base, pages, lies, chain = null, secure = true } = JSON.parse((await import("node:fs")).readFileSync(0, "utf8"));
+const store = new Map(chain ? [["quorate.chain", chain]] : []);
+if (!secure) Object.defineProperty(globalThis, "crypto", { value: {} });  // as browsers have it over plain HTTP
 globalThis.localStorage = { getItem: (name) => store.get(name) ?? null, setItem: (name, value) => store.set(name, value) };
 globalThis.document = {
   createElement: (name) => new Element(name),

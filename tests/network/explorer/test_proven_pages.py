@@ -44,14 +44,14 @@ async def explorer(node, settings, serving, tmp_path):
             node.pending[identify(raw)[0]] = raw
             node.seal()
         async with serving(node, settings) as port:
-            yield lambda pages, lies=(): draw(f"http://127.0.0.1:{port}", pages, lies)
+            yield lambda pages, lies=(), **more: draw(f"http://127.0.0.1:{port}", pages, lies, more)
 
 
-async def draw(base, pages, lies):
+async def draw(base, pages, lies, more):
     found = shutil.which("node")
     assert found, "the explorer is tested in Node 20 or newer, and there is no node on the PATH"
     process = await asyncio.create_subprocess_exec(found, DRAW, stdin=-1, stdout=-1, stderr=-1)
-    asked = json.dumps({"base": base, "pages": pages, "lies": lies}).encode()
+    asked = json.dumps({"base": base, "pages": pages, "lies": lies} | more).encode()
     out, errors = await asyncio.wait_for(process.communicate(asked), 60)
     assert process.returncode == 0, errors.decode()
     return json.loads(out)
@@ -140,6 +140,16 @@ async def test_a_node_that_says_one_thing_and_proves_another_is_not_believed(
     assert card["proofs"] == proofs
     if "verified" in proofs and shown:
         assert shown not in card["text"]
+
+
+@pytest.mark.parametrize("visit", [{"secure": False}, {"chain": "ab" * 32}], ids=["plain HTTP", "another chain before"])
+async def test_where_nothing_can_be_verified_nothing_says_it_was(explorer, node, visit):
+    pages = pages_of(node)
+    for name, page in zip(pages, await explorer(list(pages.values()), **visit), strict=True):
+        assert set(page["proofs"]) <= {"said", "unchecked"}, name
+        assert page["proofs"], name
+        for title in VERIFIED.get(name, []):
+            assert card_of(page, title)["proofs"] == ["unchecked"], (name, title)
 
 
 async def test_an_account_that_only_the_node_knows_is_none(explorer, node):
