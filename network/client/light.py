@@ -143,12 +143,22 @@ class LightClient:
             )
         if epoch > 0 and height <= (begins := self._closings[epoch - 1].header.height):
             raise ProofInvalid(f"block {height} says that it is of epoch {epoch}, which begins above block {begins}")
-        if epoch < self.epoch and self._changed(epoch) and height > (last := self._closings[epoch].header.height):
-            raise ProofInvalid(f"block {height} says that it is of epoch {epoch}, which ended with block {last}")
+        last = self._end_of(epoch)
+        if last is not None and height > last:
+            raise ProofInvalid(
+                f"block {height} says that it is of epoch {epoch}, which ended with block {last} at the latest"
+            )
 
-    def _changed(self, epoch: int) -> bool:
-        """Whether another set follows an epoch. Where not, any of its headers would pass for the last."""
-        return self.validators(epoch) != self.validators(epoch + 1)
+    def _end_of(self, epoch: int) -> int | None:
+        """The height that no header of an epoch lies above, where that is certain.
+
+        Where the same set goes on, any of its headers passes for the epoch's last; but when it hands over to another
+        set at last, all its epochs have ended, and its keys may leak.
+        """
+        for closed in range(epoch, self.epoch):
+            if self.validators(closed) != self.validators(closed + 1):
+                return self._closings[closed].header.height
+        return None
 
     def _close(self, closing: Closing) -> None:
         """A verified closing header: of an epoch that was closed before, or of the newest."""

@@ -127,6 +127,34 @@ def test_an_epoch_has_its_heights_and_no_others(chain, light):
         light.judge(replace(record, block=replace(record.block, header=early)))
 
 
+def test_an_epoch_that_ended_without_a_change_has_ended_when_its_members_left_later(chain, light):
+    """Epochs 0 and 1 have one set, epoch 2 another; the first set's keys leak, and sign far above for epoch 0."""
+    keys, same = chain.keys[0], chain.sets[0].hash
+    first, second, third = (
+        replace(header, epoch=epoch, validators_hash=same, next_validators_hash=after)
+        for header, epoch, after in zip(chain.headers, (0, 0, 1), (same, same, chain.sets[2].hash), strict=False)
+    )
+    second = replace(second, previous_hash=first.hash)
+    third = replace(third, previous_hash=second.hash)
+    fourth = chain.headers[4]
+    closings = (
+        Closing(second, seal_by(keys, second), chain.sets[0]),
+        Closing(third, seal_by(keys, third), chain.sets[2]),
+    )
+    text = prove_sealed(fourth, seal_by(chain.keys[2], fourth), Way(None, closings))
+    light.learn(text)
+    assert (light.epoch, light.height, light.header) == (2, 5, fourth)
+    assert light.learn(prove_sealed(first, seal_by(keys, first))).header == first
+    for epoch, height in ((0, 4), (0, 10**9), (1, 10**9)):
+        posing = replace(first, epoch=epoch, height=height)
+        way = Way(None, closings[:epoch])
+        with pytest.raises(
+            ProofInvalid, match=f"block {height} says that it is of epoch {epoch}, which ended with block 3"
+        ):
+            light.learn(prove_sealed(posing, seal_by(keys, posing), way))
+    assert (light.height, light.to_proof()) == (5, text)
+
+
 def test_a_header_is_judged_by_the_members_of_its_own_epoch(chain, light):
     light.learn(file_about(chain, chain.records[5]))
     for epoch, header in ((0, chain.headers[2]), (1, chain.headers[4]), (2, chain.headers[2])):
