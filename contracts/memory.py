@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 
 from contracts.storage import Writes
 
@@ -44,30 +45,37 @@ class MemoryState:
         return None
 
     def scan(
-        self, prefix: bytes, start: bytes | None = None, limit: int = 1000, height: int | None = None
+        self,
+        prefix: bytes,
+        start: bytes | None = None,
+        limit: int = 1000,
+        height: int | None = None,
+        bytes_max: int | None = None,
     ) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries whose key has the prefix and is not below `start`, in key order."""
+        positions = range(bisect_left(self._keys, max(prefix, start or b"")), len(self._keys))
+        keys = takewhile(lambda key: key.startswith(prefix), (self._keys[position] for position in positions))
+        return self._entries(keys, limit, height, bytes_max)
+
+    def scan_back(
+        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None, bytes_max: int | None = None
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """As `scan`, but from the highest key below `end` down to `start`."""
+        positions = reversed(range(bisect_left(self._keys, start), bisect_left(self._keys, end)))
+        return self._entries((self._keys[position] for position in positions), limit, height, bytes_max)
+
+    def _entries(
+        self, keys: Iterable[bytes], limit: int, height: int | None, bytes_max: int | None
+    ) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
-        for position in range(bisect_left(self._keys, max(prefix, start or b"")), len(self._keys)):
-            key = self._keys[position]
-            if not key.startswith(prefix) or len(found) == limit:
+        room = bytes_max
+        for key in keys:
+            if len(found) == limit or (room is not None and room <= 0):
                 break
             value = self.get(key, height)
             if value is not None:
                 found.append((key, value))
-        return found
-
-    def scan_back(
-        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
-    ) -> Sequence[tuple[bytes, bytes]]:
-        """At most `limit` entries from the highest key below `end` down to `start`."""
-        found: list[tuple[bytes, bytes]] = []
-        for position in reversed(range(bisect_left(self._keys, start), bisect_left(self._keys, end))):
-            if len(found) == limit:
-                break
-            value = self.get(self._keys[position], height)
-            if value is not None:
-                found.append((self._keys[position], value))
+                room = None if room is None else room - len(value)
         return found
 
     def looking_at_most(self, _rows: int) -> AbstractContextManager[None]:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 CACHE_BYTES_MAX: Final = 16 << 20  # of each of the two generations
+PAGE_BYTES: Final = 64 << 10  # of values, after which a scan may end early
 _ENTRY_BYTES: Final = 200  # what an entry costs beside its key and value
 
 Writes = Mapping[bytes, bytes | None]
@@ -35,15 +36,23 @@ class StateStore(Protocol):
         ...
 
     def scan(
-        self, prefix: bytes, start: bytes | None = None, limit: int = 1000, height: int | None = None
+        self,
+        prefix: bytes,
+        start: bytes | None = None,
+        limit: int = 1000,
+        height: int | None = None,
+        bytes_max: int | None = None,
     ) -> Sequence[tuple[bytes, bytes]]:
-        """At most `limit` entries whose key has the prefix and is not below `start`, in key order."""
+        """At most `limit` entries whose key has the prefix and is not below `start`, in key order.
+
+        They end once the values have `bytes_max` together.
+        """
         ...
 
     def scan_back(
-        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
+        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None, bytes_max: int | None = None
     ) -> Sequence[tuple[bytes, bytes]]:
-        """At most `limit` entries from the highest key below `end` down to `start`."""
+        """As `scan`, but from the highest key below `end` down to `start`."""
         ...
 
     def looking_at_most(self, rows: int) -> AbstractContextManager[None]:
@@ -76,7 +85,10 @@ class StateStore(Protocol):
 
 
 class Reader(Protocol):
-    """The state as one transaction or view finds it: at one height, not changing."""
+    """The state as one transaction or view finds it: at one height, not changing.
+
+    A scan may end early once its values have `PAGE_BYTES` together: what is read ahead is not paid for yet.
+    """
 
     def read(self, key: bytes) -> bytes | None:
         """The value, None where there is none."""
@@ -104,11 +116,11 @@ class HeightReader:
 
     def scan(self, prefix: bytes, start: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries with the prefix and not below `start`, in key order."""
-        return self._state.scan(prefix, start, limit, self._height)
+        return self._state.scan(prefix, start, limit, self._height, PAGE_BYTES)
 
     def scan_back(self, start: bytes, end: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries from the highest key below `end` down to `start`."""
-        return self._state.scan_back(start, end, limit, self._height)
+        return self._state.scan_back(start, end, limit, self._height, PAGE_BYTES)
 
 
 class CachedReader:
@@ -137,11 +149,11 @@ class CachedReader:
 
     def scan(self, prefix: bytes, start: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries with the prefix and not below `start`, in key order."""
-        return self._state.scan(prefix, start, limit)
+        return self._state.scan(prefix, start, limit, None, PAGE_BYTES)
 
     def scan_back(self, start: bytes, end: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """At most `limit` entries from the highest key below `end` down to `start`."""
-        return self._state.scan_back(start, end, limit)
+        return self._state.scan_back(start, end, limit, None, PAGE_BYTES)
 
     def on_commit(self, writes: Writes) -> None:
         """The state has changed by these writes."""

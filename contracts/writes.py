@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from heapq import merge as merge_sorted
 from typing import NamedTuple
 
-from contracts.storage import Reader
+from contracts.storage import PAGE_BYTES, Reader
 
 
 class Span(NamedTuple):
@@ -91,7 +91,7 @@ def _stored_keys(reader: Reader, span: Span, page: int, stored: dict[bytes, byte
                 return
             stored[key] = value
             yield key
-        if len(entries) < page:
+        if len(entries) < page and sum([len(value) for _, value in entries]) < PAGE_BYTES:
             return
         if span.reverse:
             end = entries[-1][0]

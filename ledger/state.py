@@ -75,17 +75,25 @@ class State:
         return self._versions.get(_VALUE + key, height)
 
     def scan(
-        self, prefix: bytes, start: bytes | None = None, limit: int = 1000, height: int | None = None
+        self,
+        prefix: bytes,
+        start: bytes | None = None,
+        limit: int = 1000,
+        height: int | None = None,
+        bytes_max: int | None = None,
     ) -> list[tuple[bytes, bytes]]:
-        """At most `limit` (key, value) whose key has the prefix and is not below `start`, in key order."""
-        rows = self._versions.scan(_VALUE + prefix, _VALUE + (start or prefix), limit, height)
+        """At most `limit` (key, value) whose key has the prefix and is not below `start`, in key order.
+
+        They end once the values have `bytes_max` together.
+        """
+        rows = self._versions.scan(_VALUE + prefix, _VALUE + (start or prefix), limit, height, bytes_max)
         return [(row[1:], value) for row, value in rows]
 
     def scan_back(
-        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None
+        self, start: bytes, end: bytes, limit: int = 1000, height: int | None = None, bytes_max: int | None = None
     ) -> list[tuple[bytes, bytes]]:
-        """At most `limit` (key, value) from the highest key below `end` down to `start`."""
-        rows = self._versions.scan_back(_VALUE + start, _VALUE + end, limit, height)
+        """As `scan`, but from the highest key below `end` down to `start`."""
+        rows = self._versions.scan_back(_VALUE + start, _VALUE + end, limit, height, bytes_max)
         return [(row[1:], value) for row, value in rows]
 
     def looking_at_most(self, rows: int) -> AbstractContextManager[None]:

@@ -82,20 +82,27 @@ class Versions:
                 return kept[1:] if kept else None
         return newest
 
-    def scan(self, prefix: bytes, start: bytes, limit: int, height: int | None = None) -> list[tuple[bytes, bytes]]:
-        """At most `limit` (row, value) with the prefix, not below `start`, in order, at a height (None: the newest)."""
+    def scan(
+        self, prefix: bytes, start: bytes, limit: int, height: int | None = None, bytes_max: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` (row, value) with the prefix, not below `start`, in order, at a height (None: the newest).
+
+        The values end once they have `bytes_max` together.
+        """
         if limit <= 0:
             return []
         first = max(prefix, start)
         then = self._changed_since(prefix, first, height)
-        return list(itertools.islice(_as_it_was(self._rows.forward(first, prefix), then), limit))
+        return _first(_as_it_was(self._rows.forward(first, prefix), then), limit, bytes_max)
 
-    def scan_back(self, start: bytes, end: bytes, limit: int, height: int | None = None) -> list[tuple[bytes, bytes]]:
-        """At most `limit` (row, value) from the highest row below `end` down to `start`, at a height (None: newest)."""
+    def scan_back(
+        self, start: bytes, end: bytes, limit: int, height: int | None = None, bytes_max: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """As `scan`, but from the highest row below `end` down to `start`."""
         if limit <= 0:
             return []
         then = self._changed_since(b"", start, height, end)
-        return list(itertools.islice(_as_it_was(self._rows.backward(start, end), then, backwards=True), limit))
+        return _first(_as_it_was(self._rows.backward(start, end), then, backwards=True), limit, bytes_max)
 
     @contextlib.contextmanager
     def looking_at_most(self, rows: int) -> Iterator[None]:
@@ -437,6 +444,18 @@ class RecentRows:
             self._old, self._young = self._young, {}
             self._young_bytes = ROW_OVERHEAD_BYTES + len(row) + len(value or b"")
         self._young[row] = value
+
+
+def _first(rows: Iterator[tuple[bytes, bytes]], limit: int, bytes_max: int | None) -> list[tuple[bytes, bytes]]:
+    if bytes_max is None:
+        return list(itertools.islice(rows, limit))
+    found, size = [], 0
+    for item in itertools.islice(rows, limit):
+        found.append(item)
+        size += len(item[1])
+        if size >= bytes_max:
+            break
+    return found
 
 
 def _as_it_was(

@@ -63,3 +63,21 @@ def test_what_is_not_kept_is_not_read(state):
     state.prune(6)
     with pytest.raises(HeightNotKept):
         state.scan_back(b"\x00", b"\xff", 10, 5)
+
+
+def test_a_scan_ends_once_its_values_have_so_many_bytes(state):
+    memory = MemoryState()
+    for store in (state, memory):
+        store.commit(0, {b"a": b"11", b"b": b"", b"c": b"3333", b"d": b"4"}, {})
+        store.commit(1, {b"b": b"2"}, {})
+        for height, second in ((0, b""), (1, b"2"), (None, b"2")):
+            found = [(b"a", b"11"), (b"b", second), (b"c", b"3333"), (b"d", b"4")]
+            assert [len(store.scan(b"", None, 9, height, most)) for most in (1, 2, 4, 7, 99)] == [
+                1,
+                1,
+                3,
+                4 - bool(second),
+                4,
+            ]
+            assert list(store.scan(b"", None, 2, height, 99)) == found[:2]
+            assert list(store.scan_back(b"a", b"z", 9, height, 5)) == [found[3], found[2]]
