@@ -231,6 +231,7 @@ function steps({ found, trust }) {
   else if (receipt) told.push(["In the block", `the receipt is at place ${receipt.index} among ${header.transaction_count}, from 0 on, under the header's root`]);
   if (state) told.push(["In the state", `${state.value === null ? "nothing stands" : "the value stands"} at this key, ${show.plural(state.levels.length, "level")} below the state root`]);
   told.push(["Sealed", `header ${show.short(toHex(header.hash))} by ${found.signers.join(", ")}: ${found.signers.length} of ${found.memberCount}, a quorum`]);
+  if (found.changes.length) told.push(["Followed", `the validators changed after ${found.changes.length === 1 ? "block" : "blocks"} ${found.changes.slice(-5).map(show.number).join(", ")}: each time the set before named the next`]);
   told.push(["Trusted", trust.chainId ? `these are the validators of chain ${show.short(toHex(trust.chainId))}${trust.own ? ", of your genesis file" : ", as this node names it: compare it with one you were given"}` : "from the header that you named"]);
   return told;
 }

@@ -26,8 +26,8 @@ export const refuse = (why) => { throw new Invalid(why); };
 
 /**
  * What the file (bytes) proves to a reader with this trust, from `trustGenesis` or `trustHeader`: kind, header, signers
- * (names), members (the set that it was sealed by), memberCount, transaction, receipt, event, state; null for what the kind
- * lacks. Throws `Invalid`.
+ * (names), members (the set that it was sealed by), memberCount, changes (of the set: the heights after which it was another
+ * one), transaction, receipt, event, state; null for what the kind lacks. Throws `Invalid`.
  */
 export async function verify(data, trust) {
   const proof = await open(data);
@@ -42,6 +42,7 @@ export async function verify(data, trust) {
     signers: proof.seal.signatures.map(({ member }) => members[member].name),
     members,
     memberCount: members.length,
+    changes: proof.closings.map((closing) => closing.header.height),
     transaction: proof.transaction,
     receipt: proof.receipt,
     event: proof.event === null ? null : proof.receipt.events[proof.event],
@@ -651,7 +652,8 @@ async function main(file, ...rest) {
     const found = await verify(data, trust);
     const told = JSON.parse(utf8(data)).summary;
     console.log(`valid: a proof of kind ${found.kind}, sealed by ${found.signers.length} of ${found.memberCount} validators (${found.signers.join(", ")})`);
-    for (const [name, value] of Object.entries({ ...told, ...(await content(found)) })) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
+    const changed = found.changes.length ? { validators_changed_after: found.changes } : {};
+    for (const [name, value] of Object.entries({ ...told, ...changed, ...(await content(found)) })) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
     return 0;
   } catch (error) {
     if (error instanceof Invalid) console.log(`invalid, because ${inAscii(error.message)}`);

@@ -448,6 +448,21 @@ def test_a_missing_receipt_is_named(quorate: Callable[..., Result], sealed: Seal
     assert (result.code, result.err) == (2, f"quorate: {sealed.directory}/none.json: No such file or directory\n")
 
 
+def test_changes_of_the_validators_on_the_way_are_told(quorate: Callable[..., Result], tmp_path: Path) -> None:
+    from ledger.proofs import prove_header
+    from scripts.paper_proofs import Chain
+
+    chain = Chain("paper")
+    for trusted, told in ((1, [2, 4]), (3, [4]), (6, [])):
+        (tmp_path / "proof.json").write_text(prove_header(chain.records[5], chain.way(chain.records[5], trusted)))
+        header = chain.headers[trusted - 1].hash.hex()
+        result = quorate("verify", tmp_path / "proof.json", "--header", header)
+        line = f"  validators  changed after block {', '.join(map(str, told))}: each time the set before named the next"
+        assert (result.code, line in result.out.splitlines()) == (0, bool(told))
+        found = json.loads(quorate("verify", tmp_path / "proof.json", "--header", header, "--json").out)
+        assert found["validator_changes"] == told
+
+
 def test_verify_opens_no_connection(sealed: Sealed) -> None:
     """As a process of its own, with every socket refused."""
     script = (
