@@ -7,6 +7,7 @@ that does not hold is the same however many processes there are, and everything 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,9 +178,9 @@ class Audit:
 
     def _open_state(self, scratch: Path) -> State:
         if self._resume_file is None:
-            return State.open(scratch / "state")
+            return State.open(scratch / "state", time.perf_counter_ns)
         try:
-            return State.open(resume.state_directory(self._resume_file))
+            return State.open(resume.state_directory(self._resume_file), time.perf_counter_ns)
         except StorageError as error:
             raise resume.refused(self._resume_file, str(error)) from None
 

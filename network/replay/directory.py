@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -90,7 +91,7 @@ class DirectoryChain:
             return None
         try:
             self._copy(self._paths.state, self._scratch / "state")
-            state = State.open(self._scratch / "state")
+            state = State.open(self._scratch / "state", time.perf_counter_ns)
         except (LedgerError, Unfit):
             return None
         self._opened.callback(state.close)

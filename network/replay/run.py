@@ -7,6 +7,7 @@ with the stored one. What comes out is held against the stored receipt, byte for
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def _from_genesis(chain: Chain, block: StoredBlock, transaction_id: bytes, *, tr
     last = block.header.height
     tracer = _tracer(transaction_id, trace)
     with tempfile.TemporaryDirectory(prefix="quorate-replay-state-") as scratch:
-        state = State.open(Path(scratch) / "state")
+        state = State.open(Path(scratch) / "state", time.perf_counter_ns)
         try:
             run = Replay(state, chain.genesis, tracer.watch if tracer else None)
             parent = run.run(None, chain.block(0).rest).header
