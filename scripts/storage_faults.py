@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from network.cli.progress import Progress
@@ -40,9 +41,9 @@ def judge(world: World, fault: Fault | Kill, folder: Path) -> Verdict:
     return world.judge(fault.kind, folder)
 
 
-def _judge_some(world: World, faults: list[Fault | Kill], folder: Path, results: multiprocessing.Queue[object]) -> None:
+def _judge_some(world: World, faults: list[Fault | Kill], folder: Path, told: Connection) -> None:
     for fault in faults:
-        results.put(judge(world, fault, folder))
+        told.send(judge(world, fault, folder))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -52,20 +53,21 @@ def judged(world: World, faults: Iterable[Fault | Kill], folder: Path) -> Iterat
     anew = multiprocessing.get_context("spawn")  # a fork would lack the thread that LevelDB believes it has
     while waiting:
         some, waiting = waiting[:FAULTS_A_PROCESS], waiting[FAULTS_A_PROCESS:]
-        results: multiprocessing.Queue[object] = anew.Queue()
-        process = anew.Process(target=_judge_some, args=(world, some, folder, results))
+        results, told = anew.Pipe(duplex=False)
+        process = anew.Process(target=_judge_some, args=(world, some, folder, told))
         process.start()
+        told.close()  # now a process that dies ends the pipe, were it in the middle of a verdict
         while some:
             try:
-                verdict = results.get(timeout=1.0)
-            except Exception:  # noqa: BLE001 -- queue.Empty: is it still at work?
-                if process.is_alive():
-                    continue
+                verdict = results.recv()
+            except EOFError:
+                process.join()
                 yield some.pop(0), Verdict(CRASHED, f"the process ended with {process.exitcode}")
                 waiting, some = some + waiting, []
                 continue
             assert isinstance(verdict, Verdict)
             yield some.pop(0), verdict
+        results.close()
         process.join()
 
 

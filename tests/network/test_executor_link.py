@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from network import executor_link, supervisor
-from network.api import Execute, ExecutorStatus, NodeUnavailable, Unresponsive
+from network.api import STATE_DAMAGED, Execute, ExecutorStatus, NodeUnavailable, Unresponsive
 from network.executor_link import ExecutorLink, hung_after_s
 from network.ipc import RemoteError, Server
 from network.supervisor import Child as SupervisedChild
@@ -51,6 +51,16 @@ async def test_an_executor_that_fails_at_a_block_is_started_again(tmp_path):
     with pytest.raises(NodeUnavailable, match="no room"):
         await link.execute(Execute(9, 0, ()))
     assert child.kills == 1
+    await link.close()
+    await server.close()
+
+
+async def test_an_executor_that_deletes_a_damaged_state_is_left_to_it(tmp_path):
+    """Killed while it does so, it would find the rest of the state there, and fail at the same block for ever."""
+    server, link, child = await link_to(tmp_path / "x.sock", RemoteError(STATE_DAMAGED, "a table is torn"))
+    with pytest.raises(NodeUnavailable, match="a table is torn"):
+        await link.execute(Execute(9, 0, ()))
+    assert child.kills == 0
     await link.close()
     await server.close()
 

@@ -9,20 +9,30 @@ import msgspec
 import plyvel
 import pytest
 
+from contracts.engine import Engine
 from ledger.errors import DataLost, StorageError
+from ledger.genesis import load_genesis
 from ledger.snapshot_file import SnapshotFile
 from ledger.snapshot_maker import make_snapshot
 from ledger.state import State
 from ledger.store import BlockStore, damage_path, marker_path
-from network import present
-from network.api import NodeStatus, NodeUnavailable, ScrubbedState, ScrubStatus
+from network import present, supervisor
+from network.api import (
+    NodeStatus,
+    NodeUnavailable,
+    ScrubbedState,
+    ScrubStatus,
+)
 from network.cli.reading import _scrub
+from network.executor_link import ExecutorLink
 from network.executor_process import damage_in
 from network.gateway.metrics import Page, add_node
 from network.scrub import scrubber as module
 from network.scrub.mender import BlockMender
 from network.scrub.scrubber import Parts, Scrubber
 from network.snapshots.keeper import snapshot_path
+from network.supervisor import Child, ChildSpec
+from network.testnet import make_testnet
 from network.validator import ValidatorNode
 from network.wire import Blocks, BlocksRequest
 from scripts.paper_node import PaperNode
@@ -457,6 +467,58 @@ def test_damage_is_found_behind_whatever_wrapped_it():
     wrapped.__cause__.__cause__ = DataLost("a table is torn")
     assert str(damage_in(wrapped)) == "a table is torn"
     assert damage_in(RuntimeError("something else")) is None
+
+
+@pytest.fixture
+async def executor(tmp_path, monkeypatch):
+    """A real executor process that began on a state whose table of values is torn: (link, child)."""
+    monkeypatch.setattr(supervisor, "RESTART_DELAY_MIN_S", 0.01)
+    make_testnet(tmp_path / "net", time_ms=1_700_000_000_000, validators=1, base_port=None)
+    genesis = load_genesis(tmp_path / "net" / "genesis.json")
+    state = State.open(tmp_path / "state")
+    engine = Engine(state, genesis)
+    engine.initialise()
+    engine.execute(1, genesis.time_ms + 1, ())
+    around = {
+        bytes([first]) + b" so that what is torn lies in a block of its own %d" % n: bytes(64)
+        for first in (0, 255)
+        for n in range(50)
+    }
+    state.commit(2, around)
+    engine.mark_sealed(2)
+    state.close()
+    database = plyvel.DB(str(tmp_path / "state"), compression=None)
+    database.compact_range()
+    value = next(value for key, value in database.iterator(prefix=b"rv") if b"accounts" in key)
+    database.close()
+    table = next(path for path in (tmp_path / "state").glob("*.ldb") if value in path.read_bytes())
+    table.write_bytes(table.read_bytes().replace(value, bytes(len(value))))
+    state = State.open(tmp_path / "state")
+    assert state.height == 2
+    assert "is damaged" in state.scrub(b"", 1 << 20).fault
+    state.close()
+    arguments = ("--socket", tmp_path / "x.sock", "--state", tmp_path / "state")
+    words = [str(each) for each in (*arguments, "--genesis", tmp_path / "net" / "genesis.json")]
+    child = Child(ChildSpec("executor", "network.executor_process", words))
+    await child.start()
+    link = ExecutorLink(tmp_path / "x.sock", child)
+    await link.connect()
+    yield link, child
+    await link.close()
+    await child.stop()
+
+
+async def test_an_executor_that_meets_damage_deletes_its_state_and_begins_with_an_empty_one(executor):
+    """Whatever asks first meets it; the process ends in good order, and the next one holds."""
+    link, child = executor
+    async with asyncio.timeout(30):
+        while (await link.status()).height:
+            await asyncio.sleep(0.02)
+    assert child.restarts == 1
+    step = await link.scrub(b"")
+    while step.after and not step.fault:
+        step = await link.scrub(step.after)
+    assert (step.fault, step.height) == ("", 0)
 
 
 # ── who is told ───────────────────────────────────────────────────────────────────────────────────
