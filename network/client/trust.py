@@ -31,7 +31,11 @@ def read_trust(path: Path, light: LightClient) -> None:
 
 
 def write_trust(path: Path, light: LightClient) -> None:
-    """Keep what the light client trusts now, in one durable step. Raises `NotConfigured` where that is impossible."""
+    """Keep what the light client trusts now, in one durable step. Raises `NotConfigured` where that is impossible.
+
+    What another program has written there meanwhile is learned first: the file never goes back.
+    """
+    read_trust(path, light)
     text = light.to_proof()
     if text is None:
         return

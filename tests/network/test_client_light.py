@@ -17,6 +17,7 @@ from ledger.seals import assemble_seal, checkpoint_message
 from ledger.transactions import identify
 from ledger.types import Checkpoint, Validator, ValidatorSet
 from network.client import AsyncClient, Client, Forked, LightClient, NotConfigured, ProofInvalid, UnknownEpoch
+from network.client.trust import write_trust
 from scripts.paper_proofs import Chain
 
 
@@ -348,6 +349,17 @@ async def test_what_was_verified_is_kept_in_a_file(url, chain, tmp_path):
     async with AsyncClient(["http://a"], genesis=chain.genesis, transport=Astray(url, "a", forging(chain))) as fresh:
         with pytest.raises(ProofInvalid):  # it believes the forged closing, and then no true header
             await fresh.header(3)
+
+
+def test_programs_that_share_a_trust_file_never_take_it_back(chain, tmp_path):
+    trust = tmp_path / "trust.json"
+    early, late = LightClient(chain.genesis), LightClient(chain.genesis)
+    early.learn(file_about(chain, chain.records[1]))
+    late.learn(file_about(chain, chain.records[5]))
+    for light in (late, early, late):
+        write_trust(trust, light)
+        assert trust.read_text() == file_about(chain, chain.records[5])
+    assert (early.epoch, early.height) == (2, 6)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", "another chain's"])
