@@ -221,11 +221,19 @@ def advance(core: Core) -> None:
     if not core.unrest:
         return
     core.unrest = False
+    _renew_doubt(core)
     target = wanted_view(core)
     if target > core.view:
         _leave(core, target)
     if core.changing and core.leads and left_power(core, core.view) >= core.committee.quorum:
         _lead(core)
+
+
+def _renew_doubt(core: Core) -> None:
+    """A height that comes to a commit by an earlier view makes no NEW-VIEW: the doubt goes on to the next one (P5.4)."""
+    doubt = core.suspects.get(core.member)
+    if core.changing and doubt and doubt.view == core.view:
+        suspect(core, core.view)
 
 
 def wanted_view(core: Core) -> int:

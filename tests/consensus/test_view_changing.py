@@ -409,6 +409,30 @@ def test_it_waits_for_a_new_view_only_once_a_quorum_has_left(bench, said):
     assert said(expire(replica)).messages(SUSPECT)[0].view == 1
 
 
+def test_a_height_that_comes_by_the_old_view_starts_no_new_one_so_the_doubt_goes_on(bench, said):
+    """Once every member's doubt was about a height that an old certificate then brought: nobody ever left (P5.4)."""
+    replica, batch = bench.replica(3), bench.batch()
+    bench.accept(replica, batch)
+    leave(bench, replica, senders=(0, 1))
+    bench.hear(replica, bench.view_change(0, 1), bench.view_change(2, 1))
+    assert [(each.view, each.height) for each in said(expire(replica)).messages(SUSPECT)] == [(1, 1)]
+    out = bench.hear(replica, *[bench.commit(sender, batch) for sender in (0, 1, 2)])
+    assert said(out).of(Deliver) == [Deliver(1, batch, batch.digest)]
+    assert [(each.view, each.height) for each in said(out).messages(SUSPECT)] == [(1, 2)]
+    leave(bench, replica, senders=(0,), view=1, height=2)
+    assert (replica.view, replica.changing_view) == (2, True)
+
+
+def test_a_doubt_about_a_view_that_was_entered_ends_with_the_height(bench, said):
+    replica, batch = bench.replica(3), bench.batch()
+    bench.accept(replica, batch)
+    replica.step(RequestsWaiting(True, NOW))
+    assert [(each.view, each.height) for each in said(expire(replica)).messages(SUSPECT)] == [(0, 1)]
+    out = bench.hear(replica, *[bench.commit(sender, batch) for sender in (0, 1, 2)])
+    assert said(out).of(Deliver) == [Deliver(1, batch, batch.digest)]
+    assert said(out).messages(SUSPECT) == []
+
+
 def test_behind_the_others_it_blames_nobody(bench, said):
     replica = bench.replica(1)
     replica.step(RequestsWaiting(True, NOW))
