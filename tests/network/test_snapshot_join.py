@@ -17,13 +17,21 @@ from network.ipc import RemoteError
 from network.paths import NodePaths
 from network.pipeline import Pipeline, StateMissing
 from network.snapshots import fetcher
+from network.snapshots import keeper as keeper_module
 from network.snapshots.behind import Behind
 from network.snapshots.desk import SnapshotDesk
 from network.snapshots.fetched import Fetched
 from network.snapshots.fetcher import ANSWER_S, GATHER_S, HELD_GATHER_S, Fetcher
 from network.snapshots.frozen import FrozenStates
 from network.snapshots.joining import JOINING
-from network.snapshots.keeper import clear_rubbish, delete_old, kept_snapshots, snapshot_path
+from network.snapshots.keeper import (
+    EXIT_STATE_DIFFERS,
+    SnapshotKeeper,
+    clear_rubbish,
+    delete_old,
+    kept_snapshots,
+    snapshot_path,
+)
 from network.snapshots.landing import Landing, first_needed
 from network.snapshots.switching import finish_switch
 from network.wire import (
@@ -469,11 +477,29 @@ def test_only_the_newest_are_kept_and_rubbish_goes(tmp_path):
     for rubbish in ("0000000000000300.snapshot.part", "0000000000000300.snapshot.spool"):
         (tmp_path / rubbish).write_bytes(b"")
     (tmp_path / "last-join.json").write_bytes(b"")
-    clear_rubbish(tmp_path)
+    names = ["0000000000000300.snapshot.part", "0000000000000300.snapshot.spool"]
+    assert sorted(clear_rubbish(tmp_path)) == names  # and it can be said which
+    assert clear_rubbish(tmp_path) == []
+    assert clear_rubbish(tmp_path / "nothing") == []
     delete_old(tmp_path, 2)
     assert kept_snapshots(tmp_path) == [snapshot_path(tmp_path, 1000), snapshot_path(tmp_path, 200)]
     assert (tmp_path / "last-join.json").exists()
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(("code", "told"), [(EXIT_STATE_DIFFERS, [20]), (1, []), (0, [])])
+async def test_a_snapshot_that_shows_a_damaged_state_is_told_to_who_can_mend_it(tmp_path, monkeypatch, code, told):
+    """The process has read every value; its exit code says that they do not give the sealed root."""
+    (tmp_path / "ends_so.py").write_text(f"raise SystemExit({code})")
+    monkeypatch.setattr(keeper_module, "MODULE", "ends_so")
+    heights = []
+    keeper = SnapshotKeeper(tmp_path / "node.toml", 20, {"PYTHONPATH": str(tmp_path)}, heights.append)
+    keeper.on_sealed(19)
+    assert keeper._task is None
+    keeper.on_sealed(20)
+    await keeper._task
+    assert heights == told
+    await keeper.close()
 
 
 def test_the_executor_keeps_the_state_of_the_interval_still(tmp_path):
