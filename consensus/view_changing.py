@@ -230,7 +230,7 @@ def advance(core: Core) -> None:
 
 
 def _renew_doubt(core: Core) -> None:
-    """A height that comes to a commit by an earlier view makes no NEW-VIEW: the doubt goes on to the next one (P5.4)."""
+    """A height that an earlier view brings to a commit makes no NEW-VIEW: the doubt goes on to the next one (P5.4)."""
     doubt = core.suspects.get(core.member)
     if core.changing and doubt and doubt.view == core.view:
         suspect(core, core.view)
