@@ -66,8 +66,11 @@ class Marker:
         """Write the file anew where it does not hold what was written last; says what was wrong. Raises OSError."""
         wrong = self._wrong(path)
         if wrong and self.mark is not None:
-            os.close(self._descriptor)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:  # the number stays, and is at no moment another file's: another thread may flush by it
+                os.dup2(opened, self._descriptor, inheritable=False)
+            finally:
+                os.close(opened)
             self.write(self.mark)
             self.write(self.mark)
             self.sync()

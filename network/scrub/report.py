@@ -10,6 +10,7 @@ from network.api import ScrubStatus
 log = logging.getLogger("quorate.scrub")
 
 OFF, WAITING, BLOCKS, FILES, STATE, SNAPSHOTS = "off", "waiting", "blocks", "files", "state", "snapshots"
+READING = "reading"  # the problem that a pass could not be finished; one that could be is the end of it
 PROBLEMS_SHOWN_MAX = 8
 
 
@@ -51,6 +52,7 @@ class Report:
 
     def on_pass(self) -> None:
         """All was read once more."""
+        self.problems.pop(READING, None)
         self.passes += 1
         self.last_pass_ms = time.time_ns() // 1_000_000
         self.at(WAITING)

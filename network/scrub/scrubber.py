@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,13 +98,18 @@ class Scrubber:
         while not self._contradiction:
             await self._rest(0, 0.0)
             begun = time.monotonic()
-            try:
-                await self.run_pass()
-            except StorageError as error:
-                self.report.on_left("reading", f"what is stored cannot be read again: {error}")
+            await self._as_far_as_it_goes(self.run_pass)
             while time.monotonic() - begun < PASS_EVERY_S and self._store.damage == self._damage_known:
                 await asyncio.sleep(LOOK_EVERY_S)
-                await self.look()
+                await self._as_far_as_it_goes(self.look)
+
+    async def _as_far_as_it_goes(self, part: Callable[[], Awaitable[None]]) -> None:
+        """What cannot even be read, or deleted, ends this part, and nothing else: a validator that votes goes on."""
+        try:
+            await part()
+        except (StorageError, OSError) as error:
+            self.report.on_left(report.READING, f"what is stored cannot be read again: {error}")
+            self._damage_known = self._store.damage  # or the next pass would begin at once, and end like this one
 
     def close(self) -> None:
         """Wait for the step that is under way."""
@@ -137,7 +143,7 @@ class Scrubber:
 
     async def _scrub_blocks(self) -> None:
         last = self._store.sealed_height
-        for height in (GENESIS_HEIGHT, *range(self._store.first_height, last + 1)):
+        for height in chain((GENESIS_HEIGHT,), range(self._store.first_height, last + 1)):
             self.report.at(report.BLOCKS, height, last)
             fault = await self._find_fault(height)
             if fault is not None:
@@ -313,6 +319,7 @@ class Scrubber:
             self.report.on_left("state", f"{fault}; it could not be deleted: {error}")
             return
         self._state_made_at = time.monotonic()
+        self._suspicion = ""  # it was about the state that is gone
         self.report.on_mended("state", f"{fault}: it is deleted, and made again from the blocks")
 
     def _on_state_whole(self) -> None:

@@ -230,7 +230,7 @@ def test_a_marker_is_written_anew_from_memory(path, open_store):
     store = open_store()
     marker = marker_path(path)
     assert store.mend_marker() == ""
-    whole = store._marker.mark
+    whole, descriptor = store._marker.mark, store._marker._descriptor
     for spoil, told in (
         (lambda: marker.write_bytes(bytes(8192)), "is damaged"),
         (marker.unlink, "is missing"),
@@ -239,6 +239,7 @@ def test_a_marker_is_written_anew_from_memory(path, open_store):
         spoil()
         assert told in store.mend_marker()
         assert store.mend_marker() == ""
+        assert store._marker._descriptor == descriptor, "it may be flushed by another thread just now"
         again = Marker(marker)
         assert again.mark == whole
         again.close()

@@ -384,6 +384,31 @@ async def test_damage_that_a_read_meets_starts_the_next_pass_at_once(node_of, mo
     await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.parametrize("error", [StorageError("Input/output error"), OSError(30, "Read-only file system")])
+async def test_a_disk_that_cannot_be_read_is_told_and_the_next_pass_waits(node_of, monkeypatch, error):
+    """Neither a pass nor a look between two ends the validator; one that fails at once is not begun at once again."""
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    node = node_of()
+    tries = []
+
+    async def refuse(_=None):
+        tries.append(error)
+        raise error
+
+    node.store.damage = "met by a read, long ago"
+    monkeypatch.setattr(node.scrubber, "_scrub_blocks", refuse)
+    monkeypatch.setattr(node.scrubber, "_mend_left", refuse)
+    running = asyncio.create_task(node.scrubber.run())
+    await asyncio.sleep(0.2)
+    assert not running.done()
+    assert 2 < len(tries) < 40
+    assert node.scrubber.report.status().problems == (f"what is stored cannot be read again: {error}",)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    monkeypatch.undo()
+    assert (await node.scrub()).problems == ()
+
+
 # ── files beside ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -449,6 +474,18 @@ async def test_what_a_snapshot_says_about_the_state_counts(node_of):
     node.scrubber.suspect_state("the state that was read gives another root")
     await node.scrubber.look()
     assert node.state_made == 1
+
+
+async def test_what_a_snapshot_said_about_a_state_that_was_made_again_since_halts_nobody(node_of):
+    """Both read the same damage. Told of it once more after it was mended, the node would distrust its machine."""
+    node = node_of()
+    node.scrubber.suspect_state("the state, read for a snapshot of height 4, gives another root")
+    node.state_faults = ["the value at key 00 is not the one that the tree names"]
+    status = await node.scrub()
+    assert (node.state_made, node.halted, status.problems) == (1, [], ())
+    node.scrubber.suspect_state("the state, read for a snapshot of height 8, gives another root")
+    await node.scrubber.look()
+    assert (node.state_made, len(node.halted)) == (1, 1)
 
 
 async def test_an_executor_that_does_not_answer_is_no_damage(node_of, monkeypatch):
