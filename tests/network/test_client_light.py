@@ -202,14 +202,15 @@ def test_only_what_was_learned_before_tells_the_two_histories_apart(chain, light
         light.learn(file_about(chain, chain.records[5]))
 
 
-def test_a_closing_below_a_header_of_its_epoch_is_a_fork(chain, light):
-    """Epoch 0 goes on to height 3, says a quorum; it ended at 2 in favour of others, says another."""
+@pytest.mark.parametrize("height", [3, 9])
+def test_a_closing_below_a_header_of_its_epoch_is_a_fork(chain, light, height):
+    """Epoch 0 goes on to height 3 or 9, says a quorum; it ended at 2 in favour of others, says another."""
     own = chain.sets[0].hash
-    third = replace(chain.headers[2], epoch=0, validators_hash=own, next_validators_hash=own, previous_hash=bytes(32))
-    light.learn(prove_sealed(third, seal_by(chain.keys[0], third)))
+    later = replace(chain.headers[2], epoch=0, height=height, validators_hash=own, next_validators_hash=own)
+    light.learn(prove_sealed(later, seal_by(chain.keys[0], later)))
     with pytest.raises(Forked, match="More validators are faulty") as fork:
         light.learn(file_about(chain, chain.records[5]))
-    assert [each.header.height for each in fork.value.headers] == [2, 3]
+    assert [each.header.height for each in fork.value.headers] == [2, height]
     assert light.epoch == 0
 
 

@@ -114,6 +114,14 @@ async def test_a_node_that_lies_about_a_value_is_passed_over(url, node):
         assert (believed.value, believed.proven, believed.mode) == ("somebody else", False, "local")
 
 
+async def test_a_node_that_lied_is_left_alone_for_a_while(url, node):
+    node.seal()
+    async with asking(url, node.genesis, {"a": WRONG}) as client:
+        for _ in range(8):
+            await client.state("registry", "entries", "zz")
+        assert [name for name, path in client.transport.asked if "/state/" in path].count("a") == 1
+
+
 async def test_without_a_genesis_nothing_is_proven_and_nothing_says_so(url, node):
     async with AsyncClient([url]) as client:
         found = await client.state("registry", "entries", "zz")
