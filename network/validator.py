@@ -367,6 +367,7 @@ class ValidatorNode:
             remake_store=self._remake_store,
             halt=self._halt,
             busy=self._is_busy,
+            state=self._paths.state,
         )
         return Scrubber(parts, rate)
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ledger.blocks import GENESIS_HEIGHT, genesis_record
+from ledger.database import read_tables
 from ledger.errors import DataLost, OtherFormat, StorageError
 from ledger.scrub import Checked, Fault, check_height
 from ledger.snapshot_file import SnapshotFile
@@ -60,7 +61,8 @@ class Parts:
     `scrub_state(after)` is a step of the executor's (may raise `NodeUnavailable`), `remake_state()` has it deleted and
     made again; `journal()` reads the vote journal again, `rewrite_journal()` writes it anew; `spared()` says whether
     the others are a quorum without this node, `remake_store(why)` ends this validator to begin again on a new store;
-    `halt(diagnosis)` ends its votes; `busy()` says whether it has better things to do at present.
+    `halt(diagnosis)` ends its votes; `busy()` says whether it has better things to do at present;
+    `state` is the directory of the executor's database, where it lies beside.
     """
 
     genesis: Genesis
@@ -75,6 +77,7 @@ class Parts:
     remake_store: Callable[[str], object]
     halt: Callable[[str], None]
     busy: Callable[[], bool] = lambda: False
+    state: Path | None = None
 
 
 class Scrubber:
@@ -91,6 +94,7 @@ class Scrubber:
         self._state_made_at = -STATE_AGAIN_S
         self._damage_known = ""
         self._contradiction = ""
+        self._blocks_readable = True
         self.report = Report()
 
     async def run(self) -> None:
@@ -121,23 +125,47 @@ class Scrubber:
 
     async def run_pass(self) -> None:
         """Everything once."""
-        await self._scrub_blocks()
+        self._blocks_readable = await self._is_readable(self._store.path)
+        if self._blocks_readable:
+            await self._scrub_blocks()
         await self._scrub_files()
-        await self._mend_left()
-        self._settle()
-        await self._scrub_state()
+        if self._blocks_readable:
+            await self._mend_left()
+            self._settle()
+        self._damage_known = self._store.damage
+        if self._parts.state is None or await self._is_readable(self._parts.state):
+            await self._scrub_state()
         await self._scrub_snapshots()
         self.report.on_pass()
         await self.look()
 
     async def look(self) -> None:
         """What waits for a better moment: is it now?"""
-        await self._mend_left()
+        if self._blocks_readable:
+            await self._mend_left()
         if self._suspicion:
             text, self._suspicion = self._suspicion, ""
             await self._on_state(text)
-        if self._store.torn and not self._open and self._parts.spared():
+        if self._store.torn and self._blocks_readable and not self._open and self._parts.spared():
             self._parts.remake_store(f"{self._store.damage}; every block is whole again")
+
+    async def _is_readable(self, database: Path) -> bool:
+        """Whether the disk gives every table: LevelDB, which maps them, would end its process where it does not."""
+        self.report.at(report.FILES)
+        about, tables = f"tables of {database.name}", read_tables(database)
+        try:
+            while await self._paced(partial(next, tables, 0), int):
+                pass
+        except StorageError as error:
+            text = (
+                f"{error}. To read it through LevelDB would end the process, so {database.name}/ is not read again. "
+                "Stop the node, replace the disk, and start from a snapshot"
+            )
+            self.report.on_left(about, text)
+            return False
+        if about in self.report.problems:
+            self.report.on_mended(about, f"every table of {database.name}/ can be read again")
+        return True
 
     # ── blocks ────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,7 +260,6 @@ class Scrubber:
         """After all blocks were read: what was noted for the next start is mended, or it is about torn tables."""
         if not self._open:
             self._store.settle()
-        self._damage_known = self._store.damage
         if self._store.torn:
             text = (
                 f"{self._store.damage}. Its blocks are put again above it; the store is made anew when the others are "

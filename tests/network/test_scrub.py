@@ -409,6 +409,41 @@ async def test_a_disk_that_cannot_be_read_is_told_and_the_next_pass_waits(node_o
     assert (await node.scrub()).problems == ()
 
 
+async def test_tables_that_the_disk_does_not_give_are_left_to_the_operator_and_never_mapped(node_of, monkeypatch):
+    """LevelDB would not raise over them: it maps its tables, and the process would end, again after every start."""
+    node = node_of((row(b"b"), None))
+    node.spared = True
+    bad = node.path / "000099.ldb"
+    bad.mkdir()
+    node.store.torn = True
+    status = await node.scrub()
+    assert (status.passes, status.found, node.remade) == (1, 0, [])
+    text = (
+        f"the table {bad} cannot be read: it is no regular file. To read it through LevelDB would end the process, so "
+        "blocks/ is not read again. Stop the node, replace the disk, and start from a snapshot"
+    )
+    assert status.problems == (text,)
+    bad.rmdir()
+    node.store.torn = False
+    status = await node.scrub()
+    assert (status.found, status.mended, status.problems) == (1, 2, ())
+    assert stored(node) == node.paper.records
+
+
+async def test_a_state_whose_tables_the_disk_does_not_give_is_not_read_by_the_executor(node_of, tmp_path):
+    node = node_of()
+    bad = tmp_path / "state" / "000007.ldb"
+    bad.mkdir(parents=True)
+    node.scrubber._parts = replace(node.scrubber._parts, state=bad.parent)
+    node.state_faults = ["the value at key 00 is not the one that the tree names"]
+    status = await node.scrub()
+    assert (node.state_made, len(status.problems), len(node.state_faults)) == (0, 1, 1)
+    assert "so state/ is not read again" in status.problems[0]
+    bad.rmdir()
+    await node.scrub()
+    assert node.state_made == 1
+
+
 # ── files beside ──────────────────────────────────────────────────────────────────────────────────
 
 
