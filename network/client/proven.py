@@ -76,11 +76,25 @@ def blocks(core: Core, before: int | None, limit: int, mode: str) -> Flow[list[J
             raise ProofInvalid("a node's answer is not a list of blocks")
         if is_local:
             return [line | {"proven": False} for line in lines]
+        _expect_page(lines, before, limit)
         for place, line in enumerate(lines):
             lines[place] = yield from _line(core, line)
         return lines
 
     return (yield from reads.first_that_holds(core, ask))
+
+
+def _expect_page(lines: list[Json], before: int | None, limit: int) -> None:
+    """Newest first, each once, below `before`, and no more than asked for: who turns the pages comes to an end."""
+    heights = [line.get("height") for line in lines]
+    last = before
+    for height in heights:
+        if type(height) is not int or (last is not None and height >= last) or len(lines) > limit:
+            raise ProofInvalid(
+                f"a node's list has the heights {heights[:4]}, asked were {limit} at most, newest first"
+                + ("" if before is None else f", below {before}")
+            )
+        last = height
 
 
 def _line(core: Core, line: Json) -> Flow[Json]:

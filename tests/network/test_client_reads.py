@@ -242,6 +242,41 @@ async def test_every_block_of_a_list_is_proven(url, node):
                 assert await client.blocks() == found
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines, every: lines[:1] * 2,
+        lambda lines, every: lines[::-1],
+        lambda lines, every: every[:1],
+        lambda lines, every: [*lines, *every[3:]],
+        lambda lines, every: [line | {"height": "2"} for line in lines],
+    ],
+    ids=["one twice", "oldest first", "above what was asked", "more than asked", "no heights"],
+)
+async def test_a_page_of_blocks_is_the_one_that_was_asked_for(url, node, change):
+    """Each line may hold, and the page be another all the same: who turns pages by it would never come to an end."""
+    for _ in range(3):
+        node.seal()
+    async with httpx.AsyncClient(base_url=url) as http:
+        every = (await http.get("/v1/blocks", params={"proof": "true"})).json()["blocks"]
+
+    def lie(path, body):
+        if path != "/v1/blocks":
+            return body
+        answer = json.loads(body)
+        return json.dumps(answer | {"blocks": change(answer["blocks"], every)}).encode()
+
+    async with AsyncClient([url], genesis=node.genesis) as client:
+        found = await client.blocks(before=3, limit=2)
+    assert [line["height"] for line in found] == [2, 1]
+    async with forged(url, node.genesis, lie) as client:
+        for _ in range(2):
+            assert await client.blocks(before=3, limit=2) == found
+    async with forged(url, node.genesis, lie, ["http://a"]) as client:
+        with pytest.raises(ProofInvalid, match=r"asked were 2 at most, newest first, below 3"):
+            await client.blocks(before=3, limit=2)
+
+
 async def test_events_are_proven_one_by_one(url, node):
     await register(url, node)
     async with AsyncClient([url], genesis=node.genesis) as client:
