@@ -149,7 +149,7 @@ def _is_instance(body: Body, node: ast.Call) -> Code:
         return constant(False)
     if "Decimal" in names:
         body.unit.needs_import(node, "Decimal")
-    value, kinds = expression(body, node.args[0]), tuple([_KINDS[name] for name in names])
+    value, kinds = expression(body, node.args[0]), tuple([_KINDS[name] for name in dict.fromkeys(names)])
     return lambda env: isinstance(value(env), kinds)
 
 

@@ -16,7 +16,7 @@ from contracts.language import gas, limits, state
 from contracts.language.dict_keys import given
 from contracts.language.interface import Meter
 from contracts.language.rules import expression
-from contracts.language.unit import METER, Body, Code, Env
+from contracts.language.unit import METER, Body, Code, Env, constant
 from contracts.language.values import bounded, fail, type_name, want
 
 Items = tuple[Iterator[Any], int, int]
@@ -85,12 +85,23 @@ def _numbers(bounds: list[Any]) -> tuple[range, int]:
 
 def iterable(body: Body, node: ast.expr) -> Code:
     """Code that gives the `Items` of an expression in a place that iterates."""
+    if (count := _sources(node)) > limits.SOURCES_OF_LOOP_MAX:
+        most = limits.SOURCES_OF_LOOP_MAX
+        body.problem(node, "too_deep", f"{count} views and what they run over in one loop, at most {most} are allowed")
+        return constant(None)
     if isinstance(node, ast.Call) and not node.keywords:
         if isinstance(node.func, ast.Name) and node.func.id in VIEWS:
             return _view(body, node, node.func.id)
         if isinstance(node.func, ast.Attribute) and node.func.attr in DICT_VIEWS and not node.args:
             return _view_of_dict(body, node.func)
     return _plain(body, node)
+
+
+def _sources(node: ast.expr) -> int:
+    """What takes a step at each turn: views, one in another, and what they run over."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("enumerate", "zip"):
+        return 1 + sum([_sources(argument) for argument in node.args])
+    return 1
 
 
 def _plain(body: Body, node: ast.expr) -> Code:

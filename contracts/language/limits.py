@@ -30,6 +30,7 @@ INTERFACES_MAX: Final = 32  # of a file
 RECORDS_MAX: Final = 64  # of a file
 RECORD_CHARACTERS_MAX: Final = 1000  # of a record written out, with the records in it
 CONSTANTS_BYTES_MAX: Final = 1 << 20  # that all constants of a file may make; of a short file, less
+SOURCES_OF_LOOP_MAX: Final = 24  # views of one loop and what they run over: a zip of eight, each numbered, has 17
 UNION_OPTIONS_MAX: Final = 8  # different types of one union
 LOCALS_MAX: Final = 128  # in one function, comprehension variables included
 FRAMES_PER_CALL_MAX: Final = 400  # host frames that one call of one contract can need, found statically

@@ -1,5 +1,7 @@
 """Gas is honest: in proportion to the work, before the work, the same everywhere, and final once it is used up."""
 
+import timeit
+
 import pytest
 
 from contracts import check
@@ -168,3 +170,37 @@ def test_the_last_option_of_a_union_costs_more_than_the_first(body):
     assert [costs[1] - costs[0], costs[2] - costs[1], costs[1] - costs[3]] == [gas.OPTION_TRIED] * 2 + [
         2 * gas.OPTION_TRIED
     ]
+
+
+# ── one price, however often a thing is written ───────────────────────────────────────────────────
+
+
+def test_a_loop_has_a_largest_number_of_sources():
+    """Each turn of a loop costs the same, and takes a step of everything that it runs over."""
+
+    def source(text):
+        head = "from contracts import Contract, view\n\nclass Box(Contract):\n    @view\n"
+        return f"{head}    def run(self, a: list[int]) -> int:\n        return sum([1 for x in {text}])\n"
+
+    numbered = f"zip({', '.join(['enumerate(range(0, len(a), 1))'] * 8)})"
+    assert check(source(numbered)) == []
+    assert check(source(f"zip({numbered}, enumerate(enumerate(a)), a, a, a)")) == []
+    (problem,) = check(source(f"zip({numbered}, enumerate(enumerate(a)), a, a, a, a)"))
+    assert (problem.line, problem.code) == (6, "too_deep")
+    assert problem.message == "25 views and what they run over in one loop, at most 24 are allowed"
+    nested = "a"
+    for _ in range(3):
+        nested = f"zip({', '.join([nested] * 8)})"
+    assert [found.code for found in check(source(nested))] == ["too_deep"]
+
+
+def test_a_type_that_is_named_often_is_looked_at_once(body):
+    many = body(f"return isinstance(x, ({'int, list, ' * 2_000}bytes))", parameters="x: Value")
+    few = body("return isinstance(x, (int, list, bytes))", parameters="x: Value")
+    assert [many.run("run", value) for value in (1, "a", [], b"")] == [True, False, True, True]
+    assert used(many, "a") == used(few, "a")
+
+    def seconds(ran):
+        return min(timeit.repeat(lambda: ran.run("run", "a"), number=20, repeat=5))
+
+    assert seconds(many) < 3 * seconds(few)  # sixty times as long before
