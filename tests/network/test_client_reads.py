@@ -489,6 +489,15 @@ async def test_headers_are_followed_and_skipped(url, node):
         await headers.aclose()
 
 
+async def test_another_header_than_the_one_asked_for_is_none(node):
+    record = node.seal()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=light_bytes(record)))
+    async with AsyncClient(["http://a"], genesis=node.genesis, transport=transport) as client:
+        assert await client.header(1) == record.block.header
+        with pytest.raises(ProofInvalid, match="the node gave block 1, asked was 2"):
+            await client.header(2)
+
+
 async def test_the_blocking_client_follows_as_well(url, node):
 
     node.seal()
