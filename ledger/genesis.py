@@ -93,9 +93,9 @@ def to_json(genesis: Genesis) -> str:
 
 def from_json(text: str | bytes) -> Genesis:
     """Read and check a genesis. Raises `GenesisError` with the place, what was found and what is expected."""
-    document = _Object(_parse(text), "", ("format", "network", "time_ms", "parameters", "validators", "accounts"))
-    if document["format"] != FORMAT_VERSION or isinstance(document["format"], bool):
-        raise _unexpected("format", document["format"], f"{FORMAT_VERSION}, the only one that this program reads")
+    parsed = _parse(text)
+    _check_format(parsed)
+    document = _Object(parsed, "", ("format", "network", "time_ms", "parameters", "validators", "accounts"))
     genesis = Genesis(
         format=FORMAT_VERSION,
         network=_name(document["network"], "network"),
@@ -110,6 +110,13 @@ def from_json(text: str | bytes) -> Genesis:
 
 
 # ── its parts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_format(parsed: object) -> None:
+    """Before the keys are: a file of another kind or format has other keys, and is better named by what it is."""
+    found = parsed.get("format", FORMAT_VERSION) if isinstance(parsed, dict) else FORMAT_VERSION
+    if found != FORMAT_VERSION or isinstance(found, bool):
+        raise _unexpected("format", found, f"{FORMAT_VERSION}, the only one that this program reads")
 
 
 def _parameters(value: object) -> Parameters:

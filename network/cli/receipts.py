@@ -100,6 +100,8 @@ def _judge_file(path: Path, genesis: Path | None, header: str, file: Path | None
     from ledger.proof_file import FILE_BYTES_MAX
     from ledger.proofs import verify_proof
 
+    if path.is_dir():
+        raise UserError(f"{short(path)} is a directory: give a file, or audit a stopped node with --data {short(path)}")
     with path.open("rb") as opened:
         data = opened.read(FILE_BYTES_MAX + 1)  # one more than any proof has is enough: a device has no end
     trusted_header = read_header_hash(header)

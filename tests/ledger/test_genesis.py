@@ -82,6 +82,7 @@ PRIME = "of prime order, canonically encoded"
 MISTAKES = [
     ("format", 2, r"^format: found 2, expected 1, the only one"),
     ("format", True, r"^format: found true, expected 1"),
+    ("format", "quorate-proof-1", r"^format: found \"quorate-proof-1\", expected 1"),
     ("network", "Big Corp", r'^network: found "Big Corp", expected a name'),
     ("network", "name\n", "^network: found .* expected a name"),
     ("time_ms", -1, r"^time_ms: found -1, expected an integer from 0 to 9007199254740991"),

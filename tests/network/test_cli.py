@@ -448,6 +448,20 @@ def test_a_missing_receipt_is_named(quorate: Callable[..., Result], sealed: Seal
     assert (result.code, result.err) == (2, f"quorate: {sealed.directory}/none.json: No such file or directory\n")
 
 
+def test_a_directory_to_verify_is_told_its_option(quorate: Callable[..., Result], sealed: Sealed) -> None:
+    result = quorate("verify", sealed.directory)
+    advice = f"give a file, or audit a stopped node with --data {sealed.directory}"
+    assert (result.code, result.err) == (2, f"quorate: {sealed.directory} is a directory: {advice}\n")
+
+
+def test_a_proof_in_the_place_of_the_genesis_is_named_by_its_format(
+    quorate: Callable[..., Result], sealed: Sealed
+) -> None:
+    result = quorate("verify", sealed.receipt, "--genesis", sealed.receipt)
+    found = 'format: found "quorate-proof-1", expected 1, the only one that this program reads'
+    assert (result.code, result.err) == (2, f"quorate: {sealed.receipt}: {found}\n")
+
+
 def test_changes_of_the_validators_on_the_way_are_told(quorate: Callable[..., Result], tmp_path: Path) -> None:
     from ledger.proofs import prove_header
     from scripts.paper_proofs import Chain
