@@ -18,7 +18,8 @@ from ledger.database import Database, speaking_of
 
 GAPS_MAX: Final = 4096  # remembered; one more, and all are forgotten and found again
 GAP_NS: Final = 100_000  # a step that takes longer has found one: some 400 deleted rows backwards, 2,000 forwards
-CLEAR_NS: Final = 5_000_000  # a step that takes longer has the gap cleared
+CLEAR_NS: Final = 5_000_000  # a step that takes longer has the gap cleared, if forwards
+CLEAR_AGAIN_NS: Final = CLEAR_NS // 8  # it takes longer than this once more: backwards is as much slower
 NS_A_BYTE: Final = 2  # that reading a long value may take besides
 
 _KIND: Final = b"r"
@@ -158,8 +159,15 @@ class LiveRows:
     def _note(self, start: bytes, end: bytes, took_ns: int) -> None:
         if took_ns > GAP_NS:
             self._gaps.add(start, end)
-        if took_ns > CLEAR_NS and start < end:
+        if took_ns > CLEAR_NS and start < end and self._is_long(start):
             self._clear_soon(_KIND + start, _KIND + end)
+
+    def _is_long(self, start: bytes) -> bool:
+        """Whether the way over a gap takes long once more. The first time the machine may have been busy, or the disk
+        slow; and to clear means to write out what is in memory, and tables anew."""
+        rows, began = self._iterator(), self._clock()
+        rows.seek(_KIND + start)
+        return self._clock() - began > CLEAR_AGAIN_NS
 
 
 def _seek_below(rows: Any, position: bytes) -> bytes:

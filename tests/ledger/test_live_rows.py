@@ -184,6 +184,7 @@ def test_a_queue_and_a_stack_stay_fast_as_they_move(tmp_path, monkeypatch):
 
 def test_what_takes_very_long_to_pass_is_cleared_away_beside_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(live_rows, "CLEAR_NS", 1)
+    monkeypatch.setattr(live_rows, "CLEAR_AGAIN_NS", 1)
     state = emptied(tmp_path / "state", time.perf_counter_ns)
     first = seconds(backward, state)
     state._versions._reclaiming.join(30)
@@ -191,3 +192,28 @@ def test_what_takes_very_long_to_pass_is_cleared_away_beside_the_work(tmp_path, 
     assert min(seconds(backward, state) for _ in range(10)) < first / 5
     assert backward(state, 10) == [(b"\x00", b"first")]
     state.close()
+
+
+class HaltingClock:
+    """By it the first step takes as long as these halts, and every later one no time."""
+
+    def __init__(self, *halts_ns):
+        self.now, self.halts_ns = 0, [0, *halts_ns]
+
+    def __call__(self):
+        self.now += self.halts_ns.pop(0) if self.halts_ns else 0
+        return self.now
+
+
+def test_a_step_that_was_slow_once_has_nothing_cleared(tmp_path):
+    """A busy machine, or a cold disk, takes as long as many deleted rows do: to clear then writes tables for nothing."""
+    for again_ns, cleared in ((0, 0), (live_rows.CLEAR_AGAIN_NS + 1, 1)):
+        ranges = []
+        state = opened(tmp_path / str(cleared))
+        rows = state._versions._rows
+        rows._clock = HaltingClock(live_rows.CLEAR_NS + 1000, 0, 0, again_ns)
+        rows._clear_soon = lambda start, end, ranges=ranges: ranges.append((start, end))
+        assert forward(state) == [(b"\xff", b"last")]
+        assert ranges == [(b"rv\x01", b"rv\xff")] * cleared
+        assert len(rows._gaps) == 1
+        state.close()
