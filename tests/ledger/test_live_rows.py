@@ -206,7 +206,7 @@ class HaltingClock:
 
 
 def test_a_step_that_was_slow_once_has_nothing_cleared(tmp_path):
-    """A busy machine, or a cold disk, takes as long as many deleted rows do: to clear then writes tables for nothing."""
+    """A busy machine, or a cold disk, takes as long as deleted rows do: clearing then writes tables for nothing."""
     for again_ns, cleared in ((0, 0), (live_rows.CLEAR_AGAIN_NS + 1, 1)):
         ranges = []
         state = opened(tmp_path / str(cleared))
