@@ -347,6 +347,10 @@ def _text_methods() -> Iterator[Row]:
         yield Row(f"replace of hard {length} in {size}", "x = s.replace(t, '')", setup, copies=1)
         yield Row(f"partition of hard {length} in {size}", "x = s.partition(t)", setup, copies=1)
         yield Row(f"rfind of hard {length} in {size}", "x = s.rfind(t)", mirrored, copies=1)
+    wide = "s = (chr(19_969) + chr(256)) * 30_000\nt = chr(20_225)"  # every other character has the byte looked for
+    yield Row("find of one in wide", "x = s.find(t)", wide, copies=1)
+    yield Row("rfind of one in wide", "x = s.rfind(t)", wide, copies=1)
+    yield Row("one in wide", "x = t in s", wide, copies=1)
 
 
 def _methods_of_both(kind: str, quote: str, size: int) -> Iterator[Row]:

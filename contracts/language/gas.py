@@ -69,6 +69,8 @@ CHARACTERS_SCANNED_PER_UNIT: Final = 64  # characters or bytes compared for one 
 CHARACTERS_HASHED_PER_UNIT: Final = 8  # of a key of a dict, above 64 of them
 CHARACTERS_COUNTED_PER_UNIT: Final = 8  # by `count`, `replace`, `split`, besides the search
 CHARACTERS_CODED_PER_UNIT: Final = 4  # upper, lower, hex, fromhex, and UTF-8 that is not ASCII
+CHARACTERS_SEARCHED_PER_UNIT: Final = 8  # of text that is not ASCII, besides, looked through for one character
+CHARACTERS_SEARCHED_FREE: Final = 1_000  # of these, the first
 CHARACTERS_ASKED_PER_UNIT: Final = 1  # isdigit and its like, strip
 ITEM_BYTES: Final = 8  # of memory, for the place of an item
 VALUE_BYTES: Final = 64  # of memory, for an item that is made as well, and for each list or dict besides its items
@@ -118,6 +120,13 @@ def charge_moved(meter: Meter, count: int) -> None:
 # pattern by a way that is linear whatever the pattern.
 _LONG_TEXT: Final = 2_500
 _LONG_PATTERN: Final = 100
+
+
+def false_hits(text: Any, pattern: Any) -> int:
+    """Gas besides of looking for one character in a long text that is not ASCII: the host looks for a byte of it."""
+    if len(pattern) > 1 or type(text) is bytes or text.isascii():
+        return 0
+    return max(len(text) - CHARACTERS_SEARCHED_FREE, 0) // CHARACTERS_SEARCHED_PER_UNIT
 
 
 def search_cost(text_length: int, pattern_length: int) -> int:

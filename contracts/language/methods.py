@@ -16,6 +16,7 @@ from contracts.decimal import Decimal
 from contracts.language import decimals, gas, limits
 from contracts.language.interface import Failure, Meter
 from contracts.language.values import (
+    counted,
     dict_key,
     equal,
     fail,
@@ -80,7 +81,7 @@ def _remove_suffix(meter: Meter, text: Any, suffix: Any) -> Any:
 
 def _searched(meter: Meter, text: Any, pattern: Any) -> Any:
     want(type(text), pattern, "what is looked for")
-    meter.charge(gas.search_cost(len(text), len(pattern)))
+    meter.charge(gas.search_cost(len(text), len(pattern)) + gas.false_hits(text, pattern))
     return pattern
 
 
@@ -97,7 +98,7 @@ def _find(meter: Meter, text: Any, pattern: Any) -> int:
 
 def _rfind(meter: Meter, text: Any, pattern: Any) -> int:
     want(type(text), pattern, "what is looked for")
-    meter.charge(gas.reverse_search_cost(len(text), len(pattern)))
+    meter.charge(gas.reverse_search_cost(len(text), len(pattern)) + gas.false_hits(text, pattern))
     return int(text.rfind(pattern))
 
 
@@ -108,7 +109,7 @@ def _count_text(meter: Meter, text: Any, pattern: Any) -> int:
 def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> Any:
     _counted(meter, text, old)
     want(type(text), new, "the replacement")
-    want(int, count, "count")
+    counted(want(int, count, "count"))
     found = text.count(old)
     _counted(meter, text, old)
     meter.charge(found // gas.TEXTS_REPLACED_PER_UNIT)
@@ -121,7 +122,7 @@ def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> An
 
 
 def _split(meter: Meter, text: Any, separator: Any = None, limit: Any = -1) -> list[Any]:
-    want(int, limit, "maxsplit")
+    counted(want(int, limit, "maxsplit"))
     meter.charge(gas.SEARCH)
     if separator is None:
         if type(text) is str:
@@ -231,6 +232,7 @@ def _pad_with(name: str) -> Method:
         if len(want(str, fill, "the fill character")) != 1:
             fail(codes.BAD_VALUE, "the fill character must be one character")
         length = max(width, len(text))
+        counted(min(width, 0))  # one that is too large is above the limit of a str
         wide = not (text.isascii() and fill.isascii())
         room_for_text(meter, length, 4 * length if wide else length, str)
         return str(getattr(str, name)(text, length, fill))
@@ -240,6 +242,7 @@ def _pad_with(name: str) -> Method:
 
 def _zfill(meter: Meter, text: str, width: Any) -> str:
     length = max(want(int, width, "the width"), len(text))
+    counted(min(width, 0))
     room_for_text(meter, length, length if text.isascii() else 4 * length, str)
     return text.zfill(length)
 
@@ -312,7 +315,7 @@ def _extend(meter: Meter, items: list[Any], more: Any) -> None:
 def _insert(meter: Meter, items: list[Any], place: Any, item: Any) -> None:
     grow(meter, items, 1)
     gas.charge_moved(meter, len(items))
-    items.insert(max(min(index(place), len(items)), -len(items)), item)
+    items.insert(max(min(counted(index(place)), len(items)), -len(items)), item)
 
 
 def _pop_item(meter: Meter, items: list[Any], place: Any = -1) -> Any:

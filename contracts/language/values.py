@@ -20,6 +20,7 @@ from ledger.errors import CodecError
 
 INTEGER_MAX = limits.INTEGER_MAX
 _ORDERED = (int, str, bytes, Decimal)
+_COUNT_MAX: Final = (1 << 63) - 1
 _SCALARS = (type(None), bool, int, str, bytes)
 _COMPARED = (*_SCALARS, Decimal)
 
@@ -110,6 +111,13 @@ def index(key: Any) -> int:
     return key
 
 
+def counted(number: int) -> int:
+    """`number` if the host takes it as a count or a place in a sequence: with others Python fails, even of nothing."""
+    if not -_COUNT_MAX <= number <= _COUNT_MAX:
+        fail(codes.ARITHMETIC, "a count or a place outside 64 bits")
+    return number
+
+
 # ── arithmetic and concatenation ──────────────────────────────────────────────────────────────────
 
 
@@ -172,6 +180,7 @@ def multiply(meter: Meter, left: Any, right: Any) -> Any:
         room_for_text(meter, len(left) * times, gas.text_weight(left) * times, kind)
     else:
         room_for_items(meter, len(left) * times)
+    counted(right)
     return left * times if left else left[:]
 
 
@@ -401,7 +410,7 @@ def contains(meter: Meter, item: Any, container: Any) -> bool:
     if kind is list or kind is tuple:
         return position(meter, item, container) >= 0
     if kind is str and type(item) is str:
-        meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)))
+        meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)) + gas.false_hits(container, item))
         return item in container
     if kind is bytes and type(item) is bytes:
         meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)))

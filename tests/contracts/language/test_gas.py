@@ -204,3 +204,19 @@ def test_a_type_that_is_named_often_is_looked_at_once(body):
         return min(timeit.repeat(lambda: ran.run("run", "a"), number=20, repeat=5))
 
     assert seconds(many) < 3 * seconds(few)  # sixty times as long before
+
+
+@pytest.mark.parametrize("text", ["x in s", "s.find(x)", "s.rfind(x)", "s.count(x)", "s.split(x)"])
+def test_one_character_in_a_long_wide_text_costs_more_than_in_a_narrow_one(body, text):
+    """The host looks for one byte of it, and may find that in every other character."""
+
+    def cost(character, count):
+        return used(
+            body(f"s = '{character}' * n\nx = '{character}'\ny = {text}\nreturn None", parameters="n: int"), count
+        )
+
+    made = used(body("s = 'é' * n\nreturn None", parameters="n: int"), 9_000)
+    made -= used(body("s = 'a' * n\nreturn None", parameters="n: int"), 9_000)
+    besides = cost("é", 9_000) - cost("a", 9_000) - made
+    assert 1_000 <= besides < (1_000 if "split" not in text else 60_000) + 10
+    assert cost("é", 900) - cost("a", 900) < (20 if "split" not in text else 6_000)
