@@ -28,7 +28,13 @@ from scripts.contract_steps import CHAIN_ID, HEIGHT, TIME_MS, Events, Step, appl
 # Plain Python has no such limits, and would run on for ever.
 LIMITS: Final = frozenset({codes.SIZE_LIMIT, codes.OUT_OF_GAS})
 # Where arithmetic ends in Python as well; an integer outside 256 bits is nothing to it.
-ARITHMETIC_ALIKE: Final = ("division by zero", "a negative shift", "a Decimal outside", "the integer does not fit")
+ARITHMETIC_ALIKE: Final = (
+    "division by zero",
+    "a negative shift",
+    "a Decimal outside",
+    "the integer does not fit",
+    "a count or",
+)
 # What the interpreter refuses and plain Python does not; the page of the language gives the reason of each.
 STRICTER: Final = (
     "is for ASCII text",
@@ -54,7 +60,7 @@ STRICTER: Final = (
 KINDS: Final[tuple[tuple[type[BaseException], frozenset[str]], ...]] = (
     (KeyError, frozenset({codes.KEY_ERROR})),
     (IndexError, frozenset({codes.INDEX_ERROR})),
-    (OverflowError, frozenset({codes.ARITHMETIC, codes.BAD_VALUE})),
+    (OverflowError, frozenset({codes.ARITHMETIC, codes.BAD_VALUE, codes.INDEX_ERROR})),
     (ArithmeticError, frozenset({codes.ARITHMETIC})),
     (UnboundLocalError, frozenset({codes.UNASSIGNED})),
     (TypeError, frozenset({codes.BAD_TYPE, codes.BAD_VALUE})),

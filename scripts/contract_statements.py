@@ -114,6 +114,7 @@ SIMPLE: Final = (
     "xs.extend({tup})",
     "!xs.extend({odd})",
     "xs.insert({small}, {int})",
+    "!xs.insert({int}, {int})",
     "!xs.remove({int})",
     "xs.append(7); xs.remove(7)",
     "xs.reverse()",

@@ -32,6 +32,7 @@ VALUES = [
     ("[1] + [2] * 2", [1, 2, 2]),
     ("(1,) + (2, 3)", [1, 2, 3]),
     ("'a' * -1", ""),
+    (f"'' * {2**63 - 1}, 'a' * -{2**63 - 1}, 'a'.replace('a', 'b', {2**63 - 1})", ["", "", "b"]),
     ("{'a': 1} | {'b': 2}", {"a": 1, "b": 2}),
     ("1 < 2 < 3 <= 3", True),
     ("3 > 2 > 2", False),
@@ -109,6 +110,15 @@ FAILURES = [
     (f"-{BIG} ^ 1", "arithmetic"),
     (f"list(enumerate('ab', {BIG}))", "arithmetic"),
     ("self.call(5, 'pay', [1 // 0])", "arithmetic"),  # arguments come first
+    ("'a' * -(2 ** 64)", "arithmetic"),  # as in Python, which fails with what is no size, even of nothing
+    ("[] * 2 ** 64", "arithmetic"),
+    ("'a' * 2 ** 64", "size_limit"),
+    ("[1].insert(2 ** 64, 1)", "arithmetic"),
+    ("'a'.replace('a', 'b', 2 ** 64)", "arithmetic"),
+    ("'a'.split('a', -(2 ** 64))", "arithmetic"),
+    ("'a'.rjust(-(2 ** 64))", "arithmetic"),
+    ("'a'.zfill(-(2 ** 64))", "arithmetic"),
+    ("'a'.ljust(2 ** 64)", "size_limit"),
     ("None.append(1 // 0)", "bad_type"),  # but for a method that is not there
     ("[].append(1 // 0)", "arithmetic"),
     ("[1].pop(0, 1 // 0)", "arithmetic"),
