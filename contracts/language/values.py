@@ -660,12 +660,20 @@ def encode(meter: Meter, value: Any) -> bytes:
     """The canonical bytes of a value that leaves the call, measured and paid for first."""
     if type(value) is int:
         meter.charge(gas.ITEM_CODED)
-        return codec.encode(bounded(value))
+        return _encoded(bounded(value))
     holds_decimals = measure(meter, value)
-    data = codec.encode(plain(value) if holds_decimals else value)
+    data = _encoded(plain(value) if holds_decimals else value)
     if len(data) > limits.ENCODED_BYTES_MAX:
         fail(codes.SIZE_LIMIT, f"a value of {len(data)} bytes encoded, at most {limits.ENCODED_BYTES_MAX} are allowed")
     return data
+
+
+def _encoded(value: Any) -> bytes:
+    """What has none, whatever let it come so far, ends a call and no node: in plain Python a lone surrogate does."""
+    try:
+        return codec.encode(value)
+    except CodecError:
+        fail(codes.BAD_VALUE, "this value has no encoding")
 
 
 def decode(meter: Meter, data: bytes) -> Any:

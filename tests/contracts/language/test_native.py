@@ -8,6 +8,7 @@ import pytest
 from contracts import Contract, Error, Event, List, Map, Value, Var, call, check, init, require, sha256, view
 from contracts.examples import NAMES
 from contracts.language import Failure, compile_source
+from contracts.testing import LocalChain
 
 
 class Noted(Event):
@@ -149,3 +150,25 @@ def test_a_token_moves_alike_in_both_worlds(contract):
     with pytest.raises(Failure, match="insufficient balance"):
         ran.run("transfer", "bob", 71)
     assert native.ctx.entries == ran.host.entries
+
+
+SURROGATE = """
+from contracts import Contract, Value, Var, call
+
+class Box(Contract):
+    kept: Var[Value]
+
+    @call
+    def put(self, how: int) -> None:
+        text = chr(0xD7FF + 1)
+        self.kept.set([text, [text], {text: 1}, {"a": text}][how])
+"""
+
+
+@pytest.mark.parametrize("mode", ["python", "interpreter"])
+@pytest.mark.parametrize("how", [0, 1, 2, 3])
+def test_a_text_without_an_encoding_ends_the_call_and_not_the_chain(mode, how):
+    chain = LocalChain("ada", mode=mode)
+    chain.deploy(SURROGATE, "box")
+    assert chain.call("ada", "box", "put", how, check=False).code == "bad_value"
+    assert chain.call("ada", "box", "put", how, check=False).code == "bad_value"
