@@ -364,6 +364,7 @@ class ValidatorNode:
             journal=lambda: read_again(self._paths.journal, self._journal.size_bytes),
             rewrite_journal=lambda: self._driver.rewrite_journal(),  # noqa: PLW0108 - there is no driver yet
             spared=self._is_spared,
+            sparable=self._is_sparable(),
             remake_store=self._remake_store,
             halt=self._halt,
             busy=self._is_busy,
@@ -488,6 +489,11 @@ class ValidatorNode:
         lowest = self._store.sealed_height - self.genesis.parameters.window
         level = [each for each in self._others() if self._mesh.connected(each) and views[each].sealed_height >= lowest]
         return power_of(level, validators.powers) >= quorum_power(validators.total_power)
+
+    def _is_sparable(self) -> bool:
+        """Whether all others together are a quorum without this node: of three members or fewer nobody is spared."""
+        validators = self.genesis.validators
+        return power_of(self._others(), validators.powers) >= quorum_power(validators.total_power)
 
     def _on_state_differs(self, height: int) -> None:
         """A process that read the whole state says that it does not give the sealed root."""

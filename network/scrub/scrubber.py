@@ -60,8 +60,8 @@ class Parts:
 
     `scrub_state(after)` is a step of the executor's (may raise `NodeUnavailable`), `remake_state()` has it deleted and
     made again; `journal()` reads the vote journal again, `rewrite_journal()` writes it anew; `spared()` says whether
-    the others are a quorum without this node, `remake_store(why)` ends this validator to begin again on a new store;
-    `halt(diagnosis)` ends its votes; `busy()` says whether it has better things to do at present;
+    the others are a quorum without this node, `sparable` whether they can be; `remake_store(why)` ends this validator
+    to begin again on a new store; `halt(diagnosis)` ends its votes; `busy()` says whether it has better things to do;
     `state` is the directory of the executor's database, where it lies beside.
     """
 
@@ -74,6 +74,7 @@ class Parts:
     journal: Callable[[], Iterator[int]]
     rewrite_journal: Callable[[], None]
     spared: Callable[[], bool]
+    sparable: bool
     remake_store: Callable[[str], object]
     halt: Callable[[str], None]
     busy: Callable[[], bool] = lambda: False
@@ -91,6 +92,7 @@ class Scrubber:
         self._thread = ThreadPoolExecutor(1, "scrub")
         self._open: dict[int, Fault] = {}  # what could not be mended yet, by height
         self._suspicion = ""  # what somebody else says about the state
+        self._state_fault = ""  # what is wrong with it, while the others need this node as it is
         self._state_made_at = -STATE_AGAIN_S
         self._damage_known = ""
         self._contradiction = ""
@@ -146,6 +148,8 @@ class Scrubber:
         if self._suspicion:
             text, self._suspicion = self._suspicion, ""
             await self._on_state(text)
+        if self._state_fault and self._parts.spared():
+            await self._mend_state(self._state_fault)
         if self._store.torn and self._blocks_readable and not self._open and self._parts.spared():
             self._parts.remake_store(f"{self._store.damage}; every block is whole again")
 
@@ -328,6 +332,10 @@ class Scrubber:
     async def _on_state(self, fault: str) -> None:
         """Derived, so it can be made again whenever the blocks are whole; but not for ever."""
         self.report.on_found("state", fault)
+        await self._mend_state(fault)
+
+    async def _mend_state(self, fault: str) -> None:
+        """While all blocks are executed again this node signs nothing: not at a time when that stops the network."""
         if self._open or self._store.torn:
             self.report.on_left("state", f"{fault}; it is made again once the blocks are whole")
         elif time.monotonic() - self._state_made_at < STATE_AGAIN_S:
@@ -336,6 +344,9 @@ class Scrubber:
                 f"{fault}, and it was made again less than an hour ago: the disk or the memory of this machine cannot "
                 "be trusted. Stop the node, replace what fails, delete state/ and start again"
             )
+        elif self._parts.sparable and not self._parts.spared():
+            self._state_fault = fault
+            self.report.on_left("state", f"{fault}; it is made again once the others are a quorum without this node")
         else:
             await self._make_state_again(fault)
 
@@ -346,10 +357,11 @@ class Scrubber:
             self.report.on_left("state", f"{fault}; it could not be deleted: {error}")
             return
         self._state_made_at = time.monotonic()
-        self._suspicion = ""  # it was about the state that is gone
+        self._suspicion = self._state_fault = ""  # they were about the state that is gone
         self.report.on_mended("state", f"{fault}: it is deleted, and made again from the blocks")
 
     def _on_state_whole(self) -> None:
+        self._state_fault = ""
         if "state" in self.report.problems:
             self.report.on_mended("state", "the state holds again")
 

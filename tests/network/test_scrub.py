@@ -68,7 +68,7 @@ class Peer:
 class Node:
     """What a scrubber is given, over a store whose rows were damaged before it was opened."""
 
-    def __init__(self, paper, directory, *, peers=None):
+    def __init__(self, paper, directory, *, peers=None, sparable=False):
         self.paper = paper
         self.path = directory / "blocks"
         self.snapshots = directory / "snapshots"
@@ -92,6 +92,7 @@ class Node:
                 journal=self.journal,
                 rewrite_journal=self.rewrite_journal,
                 spared=lambda: self.spared,
+                sparable=sparable,
                 remake_store=self.remade.append,
                 halt=self.halted.append,
             ),
@@ -494,6 +495,21 @@ async def test_a_damaged_state_is_made_again_once_and_then_the_machine_is_to_bla
     (halt,) = node.halted
     assert "made again less than an hour ago" in halt
     assert "delete state/ and start again" in halt
+
+
+async def test_a_damaged_state_stays_while_the_others_need_this_node(node_of):
+    """While it is made again the node signs nothing: with another member down, the network would stop for all of it."""
+    node = node_of(sparable=True)
+    node.state_faults = ["the value of the state at key 6b is wrong"]
+    status = await node.scrub()
+    assert (node.state_made, node.halted) == (0, [])
+    assert "once the others are a quorum without this node" in status.problems[0]
+    await node.scrubber.look()
+    assert node.state_made == 0
+    node.spared = True
+    await node.scrubber.look()
+    await node.scrubber.look()
+    assert (node.state_made, node.halted, node.scrubber.report.status().problems) == (1, [], ())
 
 
 async def test_a_state_with_another_root_than_the_sealed_header_is_damaged(node_of):
