@@ -351,7 +351,7 @@ class ValidatorNode:
         self._server = Server(self._paths.validator_socket, self._service.handle)
 
     def _make_scrubber(self) -> Scrubber | None:
-        rate = self.config.scrub.bytes_per_second
+        rate, validators = self.config.scrub.bytes_per_second, self.genesis.validators
         if not rate:
             return None
         parts = Parts(
@@ -364,7 +364,7 @@ class ValidatorNode:
             journal=lambda: read_again(self._paths.journal, self._journal.size_bytes),
             rewrite_journal=lambda: self._driver.rewrite_journal(),  # noqa: PLW0108 - there is no driver yet
             spared=self._is_spared,
-            sparable=self._is_sparable(),
+            sparable=power_of(self._others(), validators.powers) >= quorum_power(validators.total_power),
             remake_store=self._remake_store,
             halt=self._halt,
             busy=self._is_busy,
@@ -489,11 +489,6 @@ class ValidatorNode:
         lowest = self._store.sealed_height - self.genesis.parameters.window
         level = [each for each in self._others() if self._mesh.connected(each) and views[each].sealed_height >= lowest]
         return power_of(level, validators.powers) >= quorum_power(validators.total_power)
-
-    def _is_sparable(self) -> bool:
-        """Whether all others together are a quorum without this node: of three members or fewer nobody is spared."""
-        validators = self.genesis.validators
-        return power_of(self._others(), validators.powers) >= quorum_power(validators.total_power)
 
     def _on_state_differs(self, height: int) -> None:
         """A process that read the whole state says that it does not give the sealed root."""
