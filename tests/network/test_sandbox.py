@@ -276,12 +276,13 @@ async def test_the_executor_tells_what_is_in_force_and_what_is_not():
         height, root = 3, bytes(32)
 
         @staticmethod
-        def contracts():
-            return ["system"]
+        def contract_names():
+            return ["system", "token"]
 
     protections = (Protection("memory-limit"), Protection("files-confined", "the kernel has no Landlock"))
     service = ExecutorService(Engine(), protections, None, None)
     found = service._answer(GetExecutorStatus())
+    assert (found.height, found.contracts) == (3, 2)
     assert found.sandbox == ("memory-limit",)
     assert found.unprotected == (("files-confined", "the kernel has no Landlock"),)
 
