@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ class _Worker:
     def __init__(self, sizes: Sequence[int]) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(theirs, tuple(sizes)), daemon=True)
+        resource_tracker.ensure_running()  # with the first worker it would be started, and would unblock both signals
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # inherited from the first
         try:
             self.process.start()

@@ -181,6 +181,23 @@ def test_an_interrupt_ends_with_the_summary_of_what_was_played(quorate, monkeypa
     assert lines[1].startswith("1 seeds, 0 violations")
 
 
+FIRST_WORKER = """
+import signal
+from pathlib import Path
+from network.cli.workers import _Worker
+worker = _Worker((4,))
+blocked = next(line for line in Path(f"/proc/{worker.process.pid}/status").open() if line.startswith("SigBlk"))
+print(int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+worker.process.kill()
+"""
+
+
+def test_also_the_first_worker_leaves_interrupts_to_its_parent():
+    """With the first one Python starts a process of its own, and lets interrupts through again."""
+    done = subprocess.run([sys.executable, "-c", FIRST_WORKER], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "1\n"
+
+
 @pytest.mark.parametrize("how", ["to all of them, as a terminal does", "to the campaign alone, as a time limit does"])
 def test_a_campaign_that_is_ended_sums_up_and_leaves_no_process_behind(tmp_path, how):
     words = ["env", "--default-signal=INT"]  # which a shell's background jobs ignore
