@@ -39,7 +39,6 @@ SOURCE_REFUSED: Final = "source_refused"  # the checker refused the source; the 
 BAD_NAME: Final = "bad_name"  # a name outside the pattern, or a reserved one
 NAME_TAKEN: Final = "name_taken"  # a contract of this name is deployed already
 LAYOUT_CHANGED: Final = "layout_changed"  # an upgrade would misread the state that the old code wrote
-LAST_ADMIN: Final = "last_admin"  # the network would be left without an admin
 
 ALL: Final = frozenset(
     {
@@ -64,6 +63,5 @@ ALL: Final = frozenset(
         BAD_NAME,
         NAME_TAKEN,
         LAYOUT_CHANGED,
-        LAST_ADMIN,
     }
 )

@@ -23,13 +23,13 @@ WRITE: Final = 15_000  # a path of the state tree is hashed again
 WRITE_BYTE: Final = 4  # of the key and of the value
 WRITE_AGAIN: Final = 400  # of a key that this transaction has written already: only what it grows by is paid anew
 REWRITTEN_BYTES_PER_UNIT: Final = 256  # of a value that is written again
-SCAN: Final = 2_000  # a scan, besides its entries
+SCAN: Final = 4_000  # a scan, besides its entries
 SCAN_ENTRY: Final = 500  # every entry that is found
 SCAN_DELETED: Final = 250  # one that was deleted in this block
 EVENT: Final = 1_000  # an event, besides its bytes
 EVENT_BYTE: Final = 1  # of its fields, which the receipt keeps
 CODE_BYTE: Final = 2  # of the source of each contract that a transaction calls, once
-COMPILE_BYTE: Final = 800  # of a source that is deployed: checked and compiled once by every member
+COMPILE_BYTE: Final = 1_000  # of a source that is deployed: checked and compiled once by every member
 KEY_CHECK: Final = 350_000  # whether a new account's key is a point of prime order: a millisecond and a half
 
 VIEW_GAS_MAX: Final = 50_000_000  # of one view call, which nobody pays for

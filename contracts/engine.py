@@ -33,7 +33,7 @@ from contracts.queries import (
     state_path_key,
 )
 from contracts.storage import CachedReader, HeightReader, Reader, StateStore
-from contracts.system import SystemProgram, account_key, genesis_writes, roles_in
+from contracts.system import account_key, genesis_writes, roles_in, system_program
 from contracts.watched_meter import Late
 from ledger.errors import GenesisError
 from ledger.snapshot_tree import root_of
@@ -69,10 +69,11 @@ class Engine:
         self._state = state
         self._genesis = genesis
         self._chain_id = genesis.chain_id.hex()
-        compiled, system = compile_source or _language, SystemProgram(genesis.parameters)
-        self._catalogue = Catalogue(system, compiled)
-        if watch is not None:
-            self._catalogue = Catalogue(watch(system, ""), lambda source: watch(compiled(source), source))
+        compiled = compile_source or _language
+        if watch is None:
+            self._catalogue = Catalogue(system_program(), compiled)
+        else:
+            self._catalogue = Catalogue(system_program(watch), lambda source: watch(compiled(source), source))
         self._newest = CachedReader(state)
         self._sealed_height = self._base = 0
         self._forget_from = _ID
@@ -116,7 +117,7 @@ class Engine:
 
     def _write_genesis(self) -> bytes:
         side = {_GENESIS: self._genesis.chain_id, _TIME + _number(0): _number(self._genesis.time_ms)}
-        return self._state.commit(0, genesis_writes(self._genesis.accounts), side)
+        return self._state.commit(0, genesis_writes(self._genesis), side)
 
     # ── executing ─────────────────────────────────────────────────────────────────────────────────
 
@@ -280,7 +281,7 @@ class Engine:
 
 def genesis_root(genesis: Genesis) -> bytes:
     """The state root of height 0."""
-    writes = genesis_writes(genesis.accounts)
+    writes = genesis_writes(genesis)
     return root_of((key, value) for key, value in writes.items() if value is not None)
 
 

@@ -198,7 +198,7 @@ class Invocation:
         """One frame: its writes join those below it when it succeeds."""
         if depth > costs.CALL_DEPTH_MAX:
             raise Failure(codes.CALL_DEPTH, f"calls are nested deeper than {costs.CALL_DEPTH_MAX}")
-        # The system contract writes before it hands over and calls nobody else, so it may be asked again.
+        # The system contract writes before it hands over, and calls nobody but views of its own: it may be asked again.
         if contract in self._active and contract != SYSTEM:
             raise Failure(codes.REENTRANCY, f"contract {_shown(contract)} is running already in this transaction")
         setting = self._setting

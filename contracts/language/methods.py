@@ -112,7 +112,7 @@ def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> An
     counted(want(int, count, "count"))
     found = text.count(old)
     _counted(meter, text, old)
-    meter.charge(found // gas.TEXTS_REPLACED_PER_UNIT)
+    meter.charge(found * gas.TEXT_REPLACED)
     if 0 <= count < found:
         found = count
     length = len(text) + found * (len(new) - len(old))
@@ -392,7 +392,7 @@ def _room_for_entry(meter: Meter, entries: dict[Any, Any]) -> None:
 
 def _update(meter: Meter, entries: dict[Any, Any], other: Any) -> None:
     want(dict, other, "the argument of update")
-    room_for_entries(meter, len(entries) + len(other))
+    room_for_entries(meter, len(entries), len(other))
     entries.update(other)
 
 

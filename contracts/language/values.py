@@ -78,11 +78,12 @@ def room_for_items(meter: Meter, count: int) -> None:
     gas.charge_items(meter, count)
 
 
-def room_for_entries(meter: Meter, count: int) -> None:
-    """Charge for a dict of `count` entries about to be made; refuse one above the limit."""
+def room_for_entries(meter: Meter, copied: int, merged: int = 0) -> None:
+    """Charge for a dict about to be made of `copied` entries, and of `merged` ones; refuse one above the limit."""
+    count = copied + merged
     if count > limits.ITEMS_MAX:
         fail(codes.SIZE_LIMIT, f"{count} entries, at most {limits.ITEMS_MAX} are allowed")
-    meter.charge(count * gas.ENTRY_COPIED)
+    meter.charge(count * gas.ENTRY_COPIED + merged * gas.ENTRY_MERGED)
     meter.make(count * gas.ENTRY_BYTES)
 
 
@@ -267,7 +268,7 @@ def bit_or(meter: Meter, left: Any, right: Any) -> Any:
         if kind is int or kind is bool:
             return left | right
         if kind is dict:
-            room_for_entries(meter, len(left) + len(right))
+            room_for_entries(meter, len(left), len(right))
             return left | right
     no_operator("|", left, right)
 
@@ -275,7 +276,7 @@ def bit_or(meter: Meter, left: Any, right: Any) -> Any:
 def bit_or_in_place(meter: Meter, left: Any, right: Any) -> Any:
     """left |= right: a dict takes the other's entries where it is."""
     if type(left) is dict and type(right) is dict:
-        room_for_entries(meter, len(left) + len(right))
+        room_for_entries(meter, len(left), len(right))
         left.update(right)
         return left
     return bit_or(meter, left, right)

@@ -165,7 +165,7 @@ export async function account(page, key, query) {
   const [known, sent] = await Promise.all([
     get(`/v1/accounts/${encodeURIComponent(key)}`).catch((problem) => { if (problem.status !== 404) throw problem; return null; }),
     get(`/v1/accounts/${encodeURIComponent(key)}/transactions?limit=25${before ? `&before=${encodeURIComponent(before)}` : ""}`)]);
-  const verdict = await proveState("system", "accounts", [key.toLowerCase()]);
+  const verdict = await proveState("system", "registered", [key.toLowerCase()]);
   const proven = verdict.state === "verified" ? verdict.found.state.value : undefined;
   const details = (proven === undefined ? known?.account : proven && decoded(proven)) ?? null;
   const columns = [{ title: "Outcome" }, { title: "Transaction" }, { title: "Block" }, { title: "Calls" }, { title: "Gas", number: true }];

@@ -13,9 +13,9 @@ from ledger import codec
 from ledger.state import State
 
 # SHA-256 of all of a kind, in order.
-ROOTS = "92c96346420dc35aeda5d7904473646e9b63c6ed0bbc6acc1f7f7e84a9097f0b"
-RECEIPTS = "f0d13daff5e8f851c011c6120b1449a44dc8a766a96812706b147ea6eb37e70d"
-PROOFS = "23e4776a51c2c37b403d1f2a71b6d5b11077bc098b27862917b3c9988e11c997"
+ROOTS = "a591c3db794e59cd3e2f84ee59a1945b4e7d0f59fbb80c4bc18e03ff95de79b8"
+RECEIPTS = "0503bdd9e3ae58423b35931dfef502f6522c5ec319385445ba87007545def2b7"
+PROOFS = "ed0c4f365e37348da85cc771194d222e3943666877fe03a234cae0e02235caa2"
 
 
 @pytest.fixture

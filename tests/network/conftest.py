@@ -90,7 +90,7 @@ SYSTEM = ContractInfo(
     source="",
     doc="Who may send, and which code each contract has.",
     methods=(),
-    state=(("accounts", "Map[str, dict]"), ("contracts", "Map[str, dict]"), ("sources", "Map[tuple[str, int], dict]")),
+    state=(("registered", "Map[Address, Account{name: str, roles: list[str]}]"), ("contracts", "Map[str, dict]"), ("sources", "Map[tuple[str, int], dict]")),
     events=(),
 )
 

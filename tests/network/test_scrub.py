@@ -577,7 +577,7 @@ async def executor(tmp_path, monkeypatch):
     state.close()
     database = plyvel.DB(str(tmp_path / "state"), compression=None)
     database.compact_range()
-    value = next(value for key, value in database.iterator(prefix=b"rv") if b"accounts" in key)
+    value = next(value for key, value in database.iterator(prefix=b"rv") if b"registered" in key)
     database.close()
     table = next(path for path in (tmp_path / "state").glob("*.ldb") if value in path.read_bytes())
     table.write_bytes(table.read_bytes().replace(value, bytes(len(value))))

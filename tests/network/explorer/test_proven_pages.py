@@ -26,7 +26,7 @@ def system_state(node, source):
     contract = {"version": 1, "code_hash": code, "owner": alice, "height": 1}
     version = {"source": source, "code_hash": code, "by": alice, "height": 1}
     return {
-        state_key("system", "accounts", (alice,)): codec.encode({"name": "alice", "roles": ["admin"]}),
+        state_key("system", "registered", (alice,)): codec.encode({"name": "alice", "roles": ["admin"]}),
         state_key("system", "contracts", ("registry",)): codec.encode(contract),
         state_key("system", "sources", ("registry", 1)): codec.encode(version),
     }

@@ -1,16 +1,13 @@
-"""The system contract: who may send, who may deploy, and which code each contract has.
+"""Deployment, upgrades and their rights, and what a key is: the half of the contract `system` that is Python.
 
-Native Python behind the same calls, gas and receipts as every other contract. Its state is ordinary authenticated
-state under the reserved name `system`, so accounts and code are proven like balances:
+The language can express none of it: a source is compiled here, and a point of a curve is multiplied, which takes
+integers of more than 256 bits. The rules run in the same frames, with the same gas and receipts, as every other
+contract's; their refusals have codes of their own.
 
-    accounts[address] -> {name, roles}            admins -> how many accounts have the role admin
     contracts[name] -> {version, code_hash, owner, height}
     sources[name, version] -> {source, code_hash, by, height}
     layouts[name] -> {variable: type}, of every variable that any version ever declared
     programs -> bytes of memory that the newest versions of all contracts take when they are compiled
-
-An address is the lower-case hex of a public key. A contract that calls has its name for an address, which is
-shorter, so it is no account and has no role here.
 """
 
 from __future__ import annotations
@@ -19,20 +16,15 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
-import msgspec
-
 from contracts import codes, costs
 from contracts.catalogue import CONTRACTS, LAYOUTS, PROGRAMS, SOURCES, SYSTEM, Loaded
-from contracts.keys import Key, state_key
+from contracts.keys import Key
 from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Method, SourceRefused
 from contracts.language.source import memory_of
-from ledger import codec, hashing
-from ledger.points import is_public_key
-from ledger.types import NAME_PATTERN, Account, Parameters
+from contracts.system.roles import REGISTERED, roles_in
+from ledger import codec, hashing, points
+from ledger.types import NAME_PATTERN
 
-ACCOUNTS: Final = "accounts"
-ADMINS: Final = "admins"
-ROLES: Final = ("admin", "deployer", "writer", "auditor")
 RESERVED_NAMES: Final = frozenset({SYSTEM})
 PAGE_MAX: Final = 100  # entries in one answer of a list view
 PROBLEMS_SHOWN_MAX: Final = 20  # of a refused source, in the receipt's message
@@ -79,6 +71,8 @@ def upgrade(host: SystemHost, meter: Meter, name: str, source: str) -> int:
     if "admin" not in roles and not ("deployer" in roles and record["owner"] == host.context.sender):
         raise Failure(codes.NOT_PERMITTED, f"contract {name} may be upgraded by its owner, as deployer, or by an admin")
     loaded = _compile(host, meter, source)
+    if loaded.program.code_hash == record["code_hash"]:
+        raise Failure(codes.BAD_VALUE, f"this very source is version {record['version']} of contract {name}")
     _make_room(host, memory_of(source), memory_of(_get(host, SOURCES, (name, record["version"]))["source"]))
     _put(host, LAYOUTS, (name,), _grown_layout(_get(host, LAYOUTS, (name,)), loaded))
     version: int = record["version"] + 1
@@ -94,51 +88,12 @@ def set_owner(host: SystemHost, _meter: Meter, name: str, owner: str) -> None:
         raise Failure(codes.UNKNOWN_CONTRACT, "there is no such contract to hand over")
     if record["owner"] != host.context.sender and "admin" not in _roles(host):
         raise Failure(codes.NOT_PERMITTED, f"contract {name} may be handed over by its owner or by an admin")
-    _require_address(owner)
-    if _get(host, ACCOUNTS, (owner,)) is None:
+    if not _ADDRESS.fullmatch(owner):
+        raise Failure(codes.BAD_VALUE, "a public key is written as 64 lower-case hex digits")
+    if _get(host, REGISTERED, (owner,)) is None:
         raise Failure(codes.BAD_VALUE, "the new owner is no account of this network; make it one first")
     _put(host, CONTRACTS, (name,), {**record, "owner": owner})
     host.emit("OwnerSet", {"name": name, "old": record["owner"], "new": owner})
-
-
-def set_account(host: SystemHost, meter: Meter, public_key: str, name: str, roles: list[str]) -> None:
-    """Make a key a known account, or change its name and roles. For admins."""
-    _require_role(host, "admin")
-    _require_address(public_key)
-    if not _NAME.fullmatch(name):
-        raise Failure(codes.BAD_NAME, f"an account's name must match {NAME_PATTERN}")
-    if not roles or len(set(roles)) != len(roles) or not set(roles) <= set(ROLES):
-        raise Failure(codes.BAD_VALUE, f"roles must be some of {', '.join(ROLES)}, each once")
-    before = _get(host, ACCOUNTS, (public_key,))
-    if before is None:
-        _require_key(meter, public_key)
-    _count_admins(host, before is not None and "admin" in before["roles"], "admin" in roles)
-    ordered = [role for role in ROLES if role in roles]
-    _put(host, ACCOUNTS, (public_key,), {"name": name, "roles": ordered})
-    host.emit("AccountSet", {"public_key": public_key, "name": name, "roles": ordered})
-
-
-def remove_account(host: SystemHost, _meter: Meter, public_key: str) -> None:
-    """Make a key unknown: it can send nothing more. For admins; the last admin stays."""
-    _require_role(host, "admin")
-    _require_address(public_key)
-    before = _get(host, ACCOUNTS, (public_key,))
-    if before is None:
-        raise Failure(codes.KEY_ERROR, "there is no such account")
-    _count_admins(host, "admin" in before["roles"], False)
-    host.put(ACCOUNTS, (public_key,), None)
-    host.emit("AccountRemoved", {"public_key": public_key, "name": before["name"]})
-
-
-def account(host: SystemHost, _meter: Meter, public_key: str) -> Any:
-    """The name and roles of an account, None for a stranger."""
-    return _get(host, ACCOUNTS, (public_key,))
-
-
-def accounts(host: SystemHost, _meter: Meter, after: str, limit: int) -> list[Any]:
-    """Accounts by ascending public key, from the one after `after` ("" for the first), at most 100."""
-    found = _page(host, ACCOUNTS, after, limit)
-    return [{"public_key": key, **codec.decode(value)} for key, value in found]
 
 
 def contract(host: SystemHost, _meter: Meter, name: str) -> Any:
@@ -170,47 +125,44 @@ def versions(host: SystemHost, _meter: Meter, name: str, after: int, limit: int)
     return found
 
 
+def is_public_key(_host: SystemHost, meter: Meter, key: str) -> bool:
+    """Whether 64 lower-case hex digits are a key that somebody can have made: a point of prime order, canonically
+    encoded."""
+    meter.charge(costs.KEY_CHECK)
+    return _ADDRESS.fullmatch(key) is not None and points.is_public_key(bytes.fromhex(key))
+
+
 # ── the program ───────────────────────────────────────────────────────────────────────────────────
 
 _EVENTS: Final = (
     ("Deployed", (("name", "str"), ("version", "int"), ("code_hash", "bytes"))),
     ("Upgraded", (("name", "str"), ("version", "int"), ("code_hash", "bytes"))),
     ("OwnerSet", (("name", "str"), ("old", "str"), ("new", "str"))),
-    ("AccountSet", (("public_key", "str"), ("name", "str"), ("roles", "list[str]"))),
-    ("AccountRemoved", (("public_key", "str"), ("name", "str"))),
 )
 _STATE: Final = (
-    (ACCOUNTS, "Map[str, dict]"),
-    (ADMINS, "int"),
     (CONTRACTS, "Map[str, dict]"),
     (SOURCES, "Map[tuple[str, int], dict]"),
     (LAYOUTS, "Map[str, dict]"),
     (PROGRAMS, "int"),
 )
 _Entry = Callable[..., Any]
-_CALLS: Final[tuple[_Entry, ...]] = (deploy, upgrade, set_owner, set_account, remove_account)
-_VIEWS: Final[tuple[_Entry, ...]] = (account, accounts, contract, contracts, source, versions)
+_CALLS: Final[tuple[_Entry, ...]] = (deploy, upgrade, set_owner)
+_VIEWS: Final[tuple[_Entry, ...]] = (contract, contracts, source, versions, is_public_key)
 
 
-class SystemProgram:
-    """The system contract as a `Program`, for one network's parameters."""
+class CodeProgram:
+    """This half as a `Program`."""
 
-    name: Final = "System"
+    name: Final = "Code"
+    doc: Final = (__doc__ or "").strip()
+    code_hash: Final = hashing.code_hash(b"system code 4")
     state: Final = _STATE
     events: Final = _EVENTS
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.doc = (__doc__ or "").strip()
-        self.code_hash = hashing.code_hash(b"system 3")
-        self._parameters: dict[str, Any] = msgspec.structs.asdict(parameters)
-        entries = {entry.__name__: ("call", entry) for entry in _CALLS}
-        entries |= {entry.__name__: ("view", entry) for entry in (*_VIEWS, self.parameters)}
-        self._entries = {name: (_method(kind, entry), entry) for name, (kind, entry) in entries.items()}
+    def __init__(self) -> None:
+        entries = [("call", entry) for entry in _CALLS] + [("view", entry) for entry in _VIEWS]
+        self._entries = {entry.__name__: (_method(kind, entry), entry) for kind, entry in entries}
         self.methods = tuple(method for method, _ in self._entries.values())
-
-    def parameters(self, _host: SystemHost, _meter: Meter) -> dict[str, Any]:
-        """What every member agreed on in the genesis: windows, sizes, times."""
-        return dict(self._parameters)
 
     def run(self, method: str, args: list[Any], host: Host, meter: Meter) -> Any:
         """Run one entry point. Raises `Failure`."""
@@ -250,32 +202,8 @@ def _check_arguments(method: Method, args: list[Any]) -> None:
 # ── rules ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def roles_in(account_record: bytes | None) -> frozenset[str]:
-    """The roles that an account's state value grants; an admin has every role. Empty for a stranger."""
-    if account_record is None:
-        return frozenset()
-    roles = frozenset(codec.decode(account_record)["roles"])
-    return frozenset(ROLES) if "admin" in roles else roles
-
-
-def account_key(address: str) -> bytes:
-    """The state key of an account."""
-    return state_key(SYSTEM, ACCOUNTS, (address,))
-
-
-def genesis_writes(accounts_at_start: tuple[Account, ...]) -> dict[bytes, bytes | None]:
-    """The state at height 0."""
-    writes: dict[bytes, bytes | None] = {}
-    for entry in accounts_at_start:
-        ordered = [role for role in ROLES if role in entry.roles]
-        writes[account_key(entry.public_key.hex())] = codec.encode({"name": entry.name, "roles": ordered})
-    admins = sum("admin" in entry.roles for entry in accounts_at_start)
-    writes[state_key(SYSTEM, ADMINS, ())] = codec.encode(admins)
-    return writes
-
-
 def _roles(host: SystemHost) -> frozenset[str]:
-    return roles_in(host.get(ACCOUNTS, (host.context.sender,)))
+    return roles_in(host.get(REGISTERED, (host.context.sender,)))
 
 
 def _require_role(host: SystemHost, role: str) -> None:
@@ -288,28 +216,6 @@ def _require_name(name: str) -> None:
         raise Failure(codes.BAD_NAME, f"a contract's name must match {NAME_PATTERN}")
     if name in RESERVED_NAMES:
         raise Failure(codes.BAD_NAME, f"the name {name} is reserved")
-
-
-def _require_address(text: str) -> None:
-    if not _ADDRESS.fullmatch(text):
-        raise Failure(codes.BAD_VALUE, "a public key is written as 64 lower-case hex digits")
-
-
-def _require_key(meter: Meter, address: str) -> None:
-    """Only what somebody can have made as a key: for points of small order anybody can sign, and libraries disagree."""
-    meter.charge(costs.KEY_CHECK)
-    if not is_public_key(bytes.fromhex(address)):
-        raise Failure(codes.BAD_VALUE, "this is no Ed25519 public key: no point of prime order, canonically encoded")
-
-
-def _count_admins(host: SystemHost, before: bool, after: bool) -> None:
-    """Keep the number of admins, which never falls to zero: nobody could make another."""
-    if before == after:
-        return
-    count: int = _get(host, ADMINS, ()) + (1 if after else -1)
-    if count < 1:
-        raise Failure(codes.LAST_ADMIN, "this is the last admin; make another one first")
-    _put(host, ADMINS, (), count)
 
 
 def _compile(host: SystemHost, meter: Meter, text: str) -> Loaded:
