@@ -38,6 +38,7 @@ def open_database(
     bloom_filter_bits: int = 0,
     compress: bool = True,
     block_bytes: int = BLOCK_BYTES,
+    write_buffer_bytes: int = WRITE_BUFFER_BYTES,
 ) -> Database:
     """Open or create the database in the directory `path`. A read checks, and decodes, a block of `block_bytes`.
 
@@ -50,7 +51,7 @@ def open_database(
             os.fspath(path),
             create_if_missing=True,
             paranoid_checks=True,
-            write_buffer_size=WRITE_BUFFER_BYTES,
+            write_buffer_size=write_buffer_bytes,
             lru_cache_size=cache_bytes,
             block_size=block_bytes,
             max_open_files=OPEN_FILES_MAX,

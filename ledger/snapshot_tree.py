@@ -18,8 +18,8 @@ from msgspec import Meta
 
 from ledger import codec
 from ledger.errors import CodecError, InvalidProof
-from ledger.state_proof import EMPTY, HASH_BYTES, LEAF_BYTES, path_of, value_hash
-from ledger.state_tree import NOTHING, Page, Slot, root_hash
+from ledger.state_proof import BRANCHES, EMPTY, HASH_BYTES, LEAF_BYTES, path_of, value_hash
+from ledger.state_tree import NOTHING, Page, Slot, join_slots, root_hash
 from ledger.types import Count, Struct
 
 ENTRY_OVERHEAD_BYTES = 16  # more than the encoding of an entry adds to its key and value
@@ -91,7 +91,7 @@ def _join(prefix: str, chunks: Sequence[StateChunk], pages: dict[str, bytes]) ->
         return chunks[0].slot
     if not chunks:
         return NOTHING
-    page, previous = Page(), -1
+    slots, previous = [NOTHING] * BRANCHES, -1
     if any(len(chunk.prefix) <= len(prefix) for chunk in chunks):
         raise InvalidProof(f"two chunks of the state overlap at {prefix or 'the root'}")
     for digit, group in groupby(chunks, lambda chunk: chunk.prefix[len(prefix)]):
@@ -99,10 +99,11 @@ def _join(prefix: str, chunks: Sequence[StateChunk], pages: dict[str, bytes]) ->
         if branch <= previous:
             raise InvalidProof(f"the chunks of the state below {prefix or 'the root'} are not in order")
         previous = branch
-        page.put(branch, _join(prefix + digit, list(group), pages))
-    if page.leaves and not page.taken & (page.taken - 1):
+        slots[branch] = _join(prefix + digit, list(group), pages)
+    page = Page(join_slots(slots))
+    if page.lone() is not None:
         raise InvalidProof(f"a leaf stands alone below {prefix or 'the root'}: no tree of a state has that shape")
-    pages[prefix] = page.encode()
+    pages[prefix] = page.stored
     return page.hash()
 
 
@@ -142,10 +143,11 @@ def _build(prefix: str, leaves: Sequence[tuple[str, Slot]], pages: dict[str, byt
     """What stands at a place that holds exactly these leaves, in order of path."""
     if len(leaves) <= 1:
         return leaves[0][1] if leaves else NOTHING
-    page = Page()
+    slots = [NOTHING] * BRANCHES
     for digit, group in groupby(leaves, lambda leaf: leaf[0][len(prefix)]):
-        page.put(int(digit, 16), _build(prefix + digit, list(group), pages))
-    pages[prefix] = page.encode()
+        slots[int(digit, 16)] = _build(prefix + digit, list(group), pages)
+    page = Page(join_slots(slots))
+    pages[prefix] = page.stored
     return page.hash()
 
 

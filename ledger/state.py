@@ -168,7 +168,7 @@ class State:
     def _changed_values(self, writes: Mapping[bytes, bytes | None]) -> dict[bytes, tuple[bytes | None, bytes | None]]:
         """(old, new) of every value that the writes change."""
         rows: dict[bytes, tuple[bytes | None, bytes | None]] = {}
-        for key, new in writes.items():
+        for key, new in sorted(writes.items()):  # in the order in which they lie in the tables
             if len(key) > KEY_BYTES_MAX:
                 raise ValueError(f"a state key of {len(key)} bytes, at most {KEY_BYTES_MAX} are allowed")
             if new is not None and len(new) > VALUE_BYTES_MAX:

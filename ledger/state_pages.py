@@ -8,6 +8,7 @@ records above a height say about it. Pages are bytes here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -55,11 +56,11 @@ class StatePages:
 def page_rows(change: TreeChange) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes]]:
     """The rows that a change writes, and the records of what they were."""
     rows: dict[bytes, bytes | None] = {}
-    parts: dict[bytes, _Part] = {}
+    parts: dict[str, _Part] = defaultdict(dict)
     for nibbles, page in change.pages.items():
         rows[_PAGE + nibbles.encode()] = page
-        parts.setdefault(_part_of(nibbles), {})[nibbles] = _undo(change, nibbles, page)
-    return rows, {name: _encode(part) for name, part in parts.items()}
+        parts[nibbles[:_PART_NIBBLES]][nibbles] = _undo(change, nibbles, page)
+    return rows, {_part_of(nibbles): _encode(part) for nibbles, part in parts.items()}
 
 
 def loaded_pages(pages: Mapping[str, bytes]) -> Iterator[tuple[bytes, bytes]]:

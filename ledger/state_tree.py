@@ -4,16 +4,14 @@ A page is one node: sixteen slots, each empty, the hash of the node below, or a 
 nibbles that lead to it and replaced where it stands. What hashes mean, and the shape that they must have, is in
 `ledger.state_proof`; where pages are kept, and which versions, is the caller's.
 
-In memory the sixteen hashes lie in one row of bytes, so that a quarter is hashed as it lies; stored, those that are
-empty or follow from a leaf are left out. The hash of a leaf is kept beside the leaf, and those of the quarters beside
-the row: the neighbours of what changes are hashed again far oftener than they change. For the same reason pages stay
-open between changes.
+A stored page leaves out the hashes that are empty or follow from a leaf. An open one has all sixteen beside it, and
+those of its quarters: the neighbours of what changes are hashed again far oftener than they change. For the same reason
+pages stay open between changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 
 from ledger.state_proof import (
     BRANCHES,
@@ -38,9 +36,7 @@ ReadPage = Callable[[str], bytes]
 _BRANCH = {digit: number for number, digit in enumerate("0123456789abcdef")}
 MASKS_BYTES = 4
 _ALL = (1 << BRANCHES) - 1
-_ROW_BYTES = BRANCHES * HASH_BYTES
-_QUARTERS = 4
-_QUARTER_BYTES = _ROW_BYTES // _QUARTERS
+_QUARTERS = _CHILDREN = 4  # of a node, of a quarter
 _ALL_STALE = (1 << _QUARTERS) - 1
 
 PAGES_OPEN_MAX = 2048  # in each of two generations; a page takes about 2 KB
@@ -53,87 +49,81 @@ def root_hash(root: Slot) -> bytes:
 
 
 class Page:
-    """One node, open to change: a row of sixteen hashes, and the leaves among them by branch."""
+    """One node, open to change: as it is stored, and the hashes of its branches and quarters beside.
 
-    __slots__ = ("_quarters", "_stale", "leaves", "row", "stored", "taken")
+    What is replaced by its like, a leaf by a leaf or a node by a node, is replaced in the stored bytes where it lies:
+    nearly every change of a large state is of that kind.
+    """
 
-    def __init__(self) -> None:
-        self.row = bytearray(_ROW_BYTES)
-        self.taken = 0  # a bit for each branch that is not empty
-        self.leaves: dict[int, Slot] = {}
-        self.stored = b""  # its bytes, as `decode` got them or `encode` gave them last
-        self._quarters = [EMPTY] * _QUARTERS
-        self._stale = 0  # a bit for each quarter whose hash is not that of the row any more
+    __slots__ = ("_hashes", "_leaves", "_nodes", "_quarters", "_stale", "stored")
 
-    @classmethod
-    def decode(cls, stored: bytes) -> Page:
-        """A stored page: two masks (what is taken, what of it are leaves), the hashes of the nodes, the leaves."""
-        page = cls()
-        page.stored, page._stale = stored, _ALL_STALE
+    def __init__(self, stored: bytes) -> None:
+        """Of a stored page: two masks (what is taken, what of it are leaves), the hashes of the nodes, the leaves."""
         masks = int.from_bytes(stored[:MASKS_BYTES], "big")
-        page.taken, leaves = masks >> BRANCHES, masks & _ALL
+        self.stored = stored
+        self._leaves = masks & _ALL
+        self._nodes = masks >> BRANCHES ^ self._leaves
+        self._quarters = [EMPTY] * _QUARTERS
+        self._stale = _ALL_STALE  # a bit for each quarter whose hash is not that of the branches
+        self._hashes = hashes = [EMPTY] * BRANCHES
         offset = MASKS_BYTES
-        if page.taken == _ALL and not leaves:
-            page.row = bytearray(memoryview(stored)[offset:])
-            return page
-        for branch in branches(page.taken & ~leaves):
-            page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = stored[offset : offset + HASH_BYTES]
+        for branch in branches(self._nodes):
+            hashes[branch] = stored[offset : offset + HASH_BYTES]
             offset += HASH_BYTES
-        for branch in branches(leaves):
-            leaf = page.leaves[branch] = stored[offset : offset + LEAF_BYTES]
-            page.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = leaf_hash(leaf)
+        for branch in branches(self._leaves):
+            hashes[branch] = leaf_hash(stored[offset : offset + LEAF_BYTES])
             offset += LEAF_BYTES
-        return page
-
-    def encode(self) -> bytes:
-        """The bytes to store."""
-        row, leaves, nodes = self.row, self.leaves, self.taken
-        for branch in leaves:
-            nodes ^= 1 << branch
-        masks = (self.taken << BRANCHES | self.taken ^ nodes).to_bytes(MASKS_BYTES, "big")
-        if nodes == _ALL:
-            self.stored = masks + row
-        else:
-            parts: list[bytes | bytearray] = [masks]
-            parts += [row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] for branch in branches(nodes)]
-            parts += [leaves[branch] for branch in branches(self.taken ^ nodes)]
-            self.stored = b"".join(parts)
-        return self.stored
 
     def slot(self, branch: int) -> Slot:
         """What stands at a branch."""
-        leaf = self.leaves.get(branch)
-        if leaf is not None:
-            return leaf
-        return self.hash_at(branch) if self.taken >> branch & 1 else NOTHING
-
-    def is_node(self, branch: int) -> bool:
-        """Whether another page stands below a branch."""
-        return bool(self.taken >> branch & 1) and branch not in self.leaves
+        bit = 1 << branch
+        if self._leaves & bit:
+            offset = self._leaf_offset(bit)
+            return self.stored[offset : offset + LEAF_BYTES]
+        return self._hashes[branch] if self._nodes & bit else NOTHING
 
     def put(self, branch: int, slot: Slot) -> None:
         """Let this stand at a branch."""
-        if len(slot) == LEAF_BYTES:
-            self.leaves[branch] = slot
-            named = leaf_hash(slot)
+        bit, size, stored = 1 << branch, len(slot), self.stored
+        if size == HASH_BYTES and self._nodes & bit:
+            offset = MASKS_BYTES + HASH_BYTES * (self._nodes & bit - 1).bit_count()
+            self.stored = b"".join((stored[:offset], slot, stored[offset + size :]))
+        elif size == LEAF_BYTES and self._leaves & bit:
+            offset = self._leaf_offset(bit)
+            self.stored = b"".join((stored[:offset], slot, stored[offset + size :]))
         else:
-            self.leaves.pop(branch, None)
-            named = slot or EMPTY
-        self.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES] = named
-        self.taken = self.taken | 1 << branch if slot else self.taken & ~(1 << branch)
-        self._stale |= 1 << branch // _QUARTERS
+            self._reshape(branch, slot)
+        self._hashes[branch] = leaf_hash(slot) if size == LEAF_BYTES else slot or EMPTY
+        self._stale |= 1 << branch // _CHILDREN
+
+    def lone(self) -> Slot | None:
+        """The leaf that stands alone in this page, NOTHING where nothing stands there; None for a page that may be."""
+        if self._nodes or self._leaves & (self._leaves - 1):
+            return None
+        return self.stored[MASKS_BYTES:]
 
     def hash_at(self, branch: int) -> bytes:
         """The hash of what stands at a branch."""
-        return bytes(self.row[branch * HASH_BYTES : (branch + 1) * HASH_BYTES])
+        return self._hashes[branch]
 
     def hash(self) -> bytes:
         """The hash of the node."""
+        hashes, quarters = self._hashes, self._quarters
         for quarter in branches(self._stale):
-            at = quarter * _QUARTER_BYTES
-            self._quarters[quarter] = quarter_hash(self.row[at : at + _QUARTER_BYTES])
+            quarters[quarter] = quarter_hash(b"".join(hashes[_CHILDREN * quarter : _CHILDREN * (quarter + 1)]))
         self._stale = 0
-        return node_hash(b"".join(self._quarters))
+        return node_hash(b"".join(quarters))
+
+    def _leaf_offset(self, bit: int) -> int:
+        nodes, below = self._nodes.bit_count(), (self._leaves & bit - 1).bit_count()
+        return MASKS_BYTES + HASH_BYTES * nodes + LEAF_BYTES * below
+
+    def _reshape(self, branch: int, slot: Slot) -> None:
+        slots = split_slots(self.stored)
+        slots[branch] = slot
+        self.stored = join_slots(slots)
+        self._leaves = leaf_mask(self.stored)
+        self._nodes = taken_mask(self.stored) ^ self._leaves
 
 
 class OpenPages:
@@ -154,7 +144,7 @@ class OpenPages:
         """The page under these nibbles."""
         page = self._shallow.get(nibbles) or self._young.get(nibbles)
         if page is None:
-            page = self._old.pop(nibbles, None) or Page.decode(self._read(nibbles))
+            page = self._old.pop(nibbles, None) or Page(self._read(nibbles))
             self.keep(nibbles, page)
         return page
 
@@ -181,7 +171,7 @@ Change = tuple[str, Slot]
 """A path in hexadecimal digits, and the leaf that it gets, or NOTHING."""
 
 
-Before = tuple[bytes, list[tuple[int, Slot]]]
+Before = tuple[bytes, Sequence[tuple[int, Slot]]]
 """A page as it was stored, and what stood at each branch that a change touches, in order of branch."""
 
 
@@ -207,11 +197,27 @@ class TreeChange:
         self.before[prefix] = page.stored, was
         for digit, group in _by_digit(changes, len(prefix)):
             branch = _BRANCH[digit]
-            was.append((branch, page.slot(branch)))
-            if page.is_node(branch):
-                page.put(branch, self._change_page(prefix + digit, group))
-            else:
-                page.put(branch, self._change_place(prefix + digit, page.leaves.get(branch, NOTHING), group))
+            slot = page.slot(branch)
+            was.append((branch, slot))
+            page.put(branch, self._change_slot(prefix + digit, slot, group))
+        return self._settle(prefix, page)
+
+    def _change_slot(self, prefix: str, slot: Slot, changes: list[Change]) -> Slot:
+        if len(slot) != HASH_BYTES:
+            return self._change_place(prefix, slot, changes)
+        return (self._change_path if len(changes) == 1 else self._change_page)(prefix, changes)
+
+    def _change_path(self, prefix: str, changes: list[Change]) -> Slot:
+        """As `_change_page`, of one change: most of the pages that a block changes lie where the paths have parted."""
+        page, path = self._open.open(prefix), changes[0][0]
+        branch = _BRANCH[path[len(prefix)]]
+        slot = page.slot(branch)
+        self.before[prefix] = page.stored, ((branch, slot),)
+        below = path[: len(prefix) + 1]
+        if len(slot) == HASH_BYTES:
+            page.put(branch, self._change_path(below, changes))
+        else:
+            page.put(branch, self._change_place(below, slot, changes))
         return self._settle(prefix, page)
 
     def _change_place(self, prefix: str, leaf: Slot, changes: list[Change]) -> Slot:
@@ -227,20 +233,21 @@ class TreeChange:
         """A place that holds exactly these leaves, in order of path."""
         if len(leaves) <= 1:
             return leaves[0][1] if leaves else NOTHING
-        page = Page()
-        self._open.keep(prefix, page)
+        slots = [NOTHING] * BRANCHES
         for digit, group in _by_digit(leaves, len(prefix)):
-            page.put(_BRANCH[digit], self._build(prefix + digit, group))
+            slots[_BRANCH[digit]] = self._build(prefix + digit, group)
+        page = Page(join_slots(slots))
+        self._open.keep(prefix, page)
         return self._settle(prefix, page)
 
     def _settle(self, prefix: str, page: Page) -> Slot:
         """Keep the page, unless one leaf or none is left: then that leaf stands in the page's place."""
-        alone = not page.taken & (page.taken - 1)  # at most one bit
-        if alone and (page.leaves or not page.taken):
+        lone = page.lone()
+        if lone is not None:
             self.pages[prefix] = None
             self._open.drop(prefix)
-            return next(iter(page.leaves.values()), NOTHING)
-        self.pages[prefix] = page.encode()
+            return lone
+        self.pages[prefix] = page.stored
         return page.hash()
 
 
@@ -251,7 +258,7 @@ def prove(read: ReadPage, root: Slot, key: bytes) -> bytes:
     slot, digits = root, path.hex()
     while len(slot) == HASH_BYTES:
         depth = len(levels)
-        page, branch = Page.decode(read(digits[:depth])), _BRANCH[digits[depth]]
+        page, branch = Page(read(digits[:depth])), _BRANCH[digits[depth]]
         levels.append(siblings_of([page.hash_at(each) for each in range(BRANCHES)], branch))
         slot = page.slot(branch)
     return make_proof(levels, slot if slot and slot[:HASH_BYTES] != path else NOTHING)
@@ -304,7 +311,10 @@ def join_slots(slots: Sequence[Slot]) -> bytes:
     return b"".join((masks, *nodes, *(slot for slot in slots if len(slot) == LEAF_BYTES)))
 
 
-@lru_cache(maxsize=8192)
+_LOW = [tuple(branch for branch in range(8) if mask >> branch & 1) for mask in range(256)]
+_HIGH = [tuple(branch + 8 for branch in low) for low in _LOW]
+
+
 def branches(mask: int) -> tuple[int, ...]:
     """The branches whose bit is set, in order."""
-    return tuple(branch for branch in range(BRANCHES) if mask >> branch & 1)
+    return _LOW[mask & 255] + _HIGH[mask >> 8]

@@ -10,7 +10,7 @@ the change left none, it is the whole page. Where no page was before, there is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ledger.state_proof import HASH_BYTES, LEAF_BYTES
 from ledger.state_tree import MASKS_BYTES, Slot, branches, join_slots, leaf_mask, split_slots, taken_mask
@@ -26,8 +26,11 @@ def undo_of_page(stored: bytes) -> Undo:
     return _WHOLE + stored
 
 
-def undo_of_slots(stored: bytes, was: Iterable[tuple[int, Slot]]) -> Undo:
+def undo_of_slots(stored: bytes, was: Sequence[tuple[int, Slot]]) -> Undo:
     """For a page that stays: it was `stored`, and had these slots at the branches that change, in order."""
+    if len(was) == 1:  # as most have
+        branch, slot = was[0]
+        return b"".join((_SLOTS, stored[:MASKS_BYTES], (1 << branch).to_bytes(_CHANGED_BYTES, "big"), slot))
     changed, slots = 0, []
     for branch, slot in was:
         changed |= 1 << branch

@@ -2,8 +2,8 @@
 
     python -m scripts.bench_state [--sizes 10000,100000,1000000] [--changes 2000] [--blocks 200] [--png state.png]
 
-Each size is a state of its own: random keys of 32 bytes, values of 64. Then come blocks that give that many random keys
-new values, each committed and sealed as the engine does it: versions of VERSIONS_KEPT heights and a window are kept,
+Each size is a state of its own: random keys of 32 bytes, values of 64. It is opened again, as a node begins with it;
+then come blocks that give that many random keys new values, each committed and sealed as the engine does it: versions of VERSIONS_KEPT heights and a window are kept,
 and pruned as they go. The process and the database's own threads are pinned to one core, so a block's time has the
 compaction in it that ran meanwhile; the mean shows all of it, the median that of most blocks. On a machine that does
 other work the processor's time is the figure to look at. Then proofs of keys that are there and of keys that are not,
@@ -78,6 +78,8 @@ def measure(folder: Path, keys: int, changes: int, blocks: int, show: Progress) 
     rng = random.Random(keys)  # noqa: S311 -- the same state in every run
     state = State.open(folder)
     _load(state, keys, rng, show)
+    state.close()
+    state = State.open(folder)  # a large one is then given more memory to write into
     block_ms, cpu_ms = zip(*_run_blocks(state, keys, changes, blocks, rng, show), strict=True)
     prove_ms, check_ms, proof_bytes = _prove(state, keys, rng)
     raw = keys * (KEY_BYTES + VALUE_BYTES)

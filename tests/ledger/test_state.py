@@ -118,16 +118,35 @@ def test_paths_that_share_all_but_their_end_make_the_same_tree(history):
 @pytest.mark.parametrize("kinds", [".", "n", "l", "nl", ".nl.", ".......l"])
 def test_a_page_comes_back_as_it_was(kinds):
     slots = [{".": NOTHING, "n": b"n" * 32, "l": b"l" * 64}[kind] for kind in kinds] * (16 // len(kinds))
-    page = Page()
+    page = Page(join_slots([NOTHING] * 16))
     for branch, slot in enumerate(slots):
         page.put(branch, slot)
-    again = Page.decode(page.encode())
-    assert [again.slot(branch) for branch in range(16)] == slots == split_slots(page.encode())
-    assert join_slots(slots) == page.encode()
-    assert (again.row, again.taken, again.leaves) == (page.row, page.taken, page.leaves)
+    again = Page(page.stored)
+    assert [again.slot(branch) for branch in range(16)] == slots == split_slots(page.stored)
+    assert join_slots(slots) == page.stored
+    assert again.hash() == page.hash()
     for branch in range(16):
         again.put(branch, NOTHING)
-    assert (again.row, again.taken, again.leaves) == (bytearray(512), 0, {})
+    assert (again.stored, again.hash(), again.lone()) == (bytes(4), EMPTY_ROOT, NOTHING)
+
+
+@given(
+    st.lists(st.sampled_from([NOTHING, b"n" * 32, b"m" * 32, b"l" * 64, b"k" * 64]), min_size=16, max_size=16),
+    st.data(),
+)
+def test_a_page_that_is_changed_is_the_page_with_these_slots(slots, data):
+    page = Page(join_slots(slots))
+    page.hash()
+    for _ in range(6):
+        branch = data.draw(st.integers(0, 15))
+        slots[branch] = data.draw(st.sampled_from([NOTHING, b"o" * 32, b"p" * 64]))
+        page.put(branch, slots[branch])
+        anew = Page(join_slots(slots))
+        assert (page.stored, page.hash()) == (anew.stored, anew.hash())
+        assert [page.slot(each) for each in range(16)] == slots
+        taken = [slot for slot in slots if slot]
+        alone = (taken or [NOTHING])[0] if len(taken) < 2 and len((taken or [NOTHING])[0]) != 32 else None
+        assert page.lone() == alone
 
 
 # ── a state on disk ───────────────────────────────────────────────────────────────────────────────
