@@ -361,7 +361,7 @@ class ValidatorNode:
             mender=self._mender,
             scrub_state=self._executor.scrub,
             remake_state=self._remake_state,
-            journal=lambda: read_again(self._paths.journal, self._journal.size_bytes),
+            journal=lambda: read_again(self._journal),
             rewrite_journal=lambda: self._driver.rewrite_journal(),  # noqa: PLW0108 - there is no driver yet
             spared=self._is_spared,
             sparable=power_of(self._others(), validators.powers) >= quorum_power(validators.total_power),

@@ -77,7 +77,7 @@ class Node:
         self.peers = peers if peers is not None else {1: Peer(paper.records)}
         self.linked = set(self.peers)
         self.halted, self.remade, self.state_made, self.journal_written = [], [], 0, 0
-        self.spared = False
+        self.spared = self.ended = False
         self.state_faults, self.journal_faults = [], []
         self.root = paper.records[BLOCKS].block.header.state_root
         self.mender = BlockMender(genesis=paper.genesis, send=self.send, linked=lambda: self.linked, answer_s=0.05)
@@ -124,7 +124,8 @@ class Node:
             raise self.journal_faults.pop(0)
 
     def rewrite_journal(self):
-        self.journal_written += 1
+        self.journal_written += not self.ended
+        return not self.ended
 
     async def scrub(self):
         await self.scrubber.run_pass()
@@ -459,6 +460,12 @@ async def test_the_marker_and_the_journal_are_written_anew(node_of):
     status = await node.scrub()
     assert (status.found, status.mended, node.journal_written) == (2, 2, 1)
     assert "damaged at offset 7: it is written anew from memory" in status.latest
+    node.ended = True
+    node.journal_faults = [DataLost("damaged at offset 9")] * 2
+    status = await node.scrub()
+    assert (status.found, status.mended, node.journal_written) == (3, 2, 1)
+    (problem,) = status.problems
+    assert problem == "damaged at offset 9; this validator has stopped voting and writes nothing anew"
 
 
 async def test_a_damaged_snapshot_is_deleted_and_a_whole_one_is_kept(node_of, paper):
