@@ -75,7 +75,7 @@ class Engine:
         else:
             self._catalogue = Catalogue(system_program(watch), lambda source: watch(compiled(source), source))
         self._newest = CachedReader(state)
-        self._sealed_height = self._base = 0
+        self._sealed_height = self._noted_height = self._base = 0
         self._forget_from = _ID
         # What a contract may nest is limited by the language, far below this; the host must never be the limit.
         sys.setrecursionlimit(max(sys.getrecursionlimit(), HOST_RECURSION_LIMIT))
@@ -110,7 +110,7 @@ class Engine:
                 f"this state belongs to chain {chain_id.hex()}, the genesis is that of {self._genesis.chain_id.hex()}"
             )
         sealed = self._state.side_get(_SEALED)
-        self._sealed_height = 0 if sealed is None else int.from_bytes(sealed, "big")
+        self._sealed_height = self._noted_height = 0 if sealed is None else int.from_bytes(sealed, "big")
         self._base = int.from_bytes(self._state.side_get(_BASE) or b"", "big")
         root = self._state.side_get(_GENESIS_ROOT)
         return self._state.root if root is None else root
@@ -143,6 +143,7 @@ class Engine:
         run.run(transactions)
         writes = run.writes.values
         root = self._state.commit(height, writes, self._side_writes(height, time_ms, run.ids.values()))
+        self._noted_height = self._sealed_height
         self._newest.on_commit(writes)
         return run.outcome(root)
 
@@ -206,8 +207,10 @@ class Engine:
         due = sealed // PRUNE_EVERY > self._sealed_height // PRUNE_EVERY
         self._sealed_height = sealed
         if due:
-            # A restart may know an older seal than this one, by a window at most: its versions stay, too.
-            self._state.prune(max(0, self._oldest_height - self._genesis.parameters.window))
+            # A restart knows the seal that was noted with the last block, and reads from there on: older than this
+            # one by a window, or by all the blocks that were just executed in a row to make a state again.
+            lowest = min(self._oldest_height - self._genesis.parameters.window, self._noted_height - VERSIONS_KEPT)
+            self._state.prune(max(0, lowest))
 
     @property
     def _oldest_height(self) -> int:

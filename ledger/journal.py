@@ -51,8 +51,7 @@ class Journal:
 
     def __init__(self, path: Path, descriptor: int, generation: int, check: bytes, size_bytes: int) -> None:
         self.path = path
-        self.generation = generation
-        self.size_bytes = size_bytes
+        self._extent = (generation, size_bytes)  # replaced as one, so that another thread never sees half of a change
         self._descriptor = descriptor
         self._check = check
         self._fault = ""
@@ -89,6 +88,21 @@ class Journal:
             raise
         return cls(path, descriptor, generation, check, end), records
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """(generation, bytes) of what was written, the two of one moment: for whoever reads beside the writer."""
+        return self._extent
+
+    @property
+    def generation(self) -> int:
+        """How often it was written anew, counted from 1."""
+        return self._extent[0]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole file, header included."""
+        return self._extent[1]
+
     def append(self, records: Iterable[bytes]) -> None:
         """Write records at the end. They are durable only after `sync`. Raises `DiskFull`, `StorageError`."""
         self._refuse_after_fault()
@@ -100,7 +114,7 @@ class Journal:
         except OSError as error:
             self._fail("append to", error)
         self._check = check
-        self.size_bytes += len(data)
+        self._extent = (self.generation, self.size_bytes + len(data))
 
     def sync(self) -> None:
         """Flush to the disk. Raises `StorageError`, and then the journal is poisoned: a flush is never retried."""
@@ -120,7 +134,7 @@ class Journal:
             self._fail("rewrite", error)
             raise  # unreachable: `_fail` raises
         os.close(self._descriptor)
-        self._descriptor, self.generation, self._check, self.size_bytes = descriptor, generation, check, size
+        self._descriptor, self._check, self._extent = descriptor, check, (generation, size)
 
     def close(self) -> None:
         """Release the file; flushes nothing. A second call does nothing."""
@@ -157,22 +171,29 @@ def read_journal(data: bytes, name: Path | str) -> list[bytes]:
     return _read_records(data, _read_header(data, name)[1], name)[0]
 
 
-def read_again(path: Path, size_bytes: int) -> Iterator[int]:
-    """Read the first so many bytes of a journal that somebody has open, and say now and then how many were read.
+def read_again(journal: Journal) -> Iterator[int]:
+    """Read what an open journal has written, from its file, and say now and then how many bytes were read.
 
-    Nothing is torn there: so many were written. Raises `DataLost`, `StorageError`.
+    Nothing is torn there: so much was written. In another thread than the writer's: a file that the writer is just
+    putting in the place of the one meant here, or has put there since, is left to the next time. Raises `DataLost`,
+    `StorageError`.
     """
+    path = journal.path
+    generation, size_bytes = journal.extent
     try:
         with path.open("rb") as file:
-            yield from _check_file(file, size_bytes, path)
+            found, check = _read_header(file.read(_HEADER_BYTES), path)
+            if found == generation:
+                yield from _check_file(file, check, size_bytes, path)
+            elif found != generation + 1 and journal.generation == generation:
+                raise DataLost(f"the journal {path} is another file: generation {found}, expected {generation}")
     except FileNotFoundError:
         raise DataLost(f"the journal {path} is missing") from None
     except OSError as error:
         raise StorageError(f"cannot read the journal {path}: {error.strerror}") from None
 
 
-def _check_file(file: BinaryIO, size_bytes: int, path: Path) -> Iterator[int]:
-    check = _read_header(file.read(_HEADER_BYTES), path)[1]
+def _check_file(file: BinaryIO, check: bytes, size_bytes: int, path: Path) -> Iterator[int]:
     offset, told = _HEADER_BYTES, 0
     while offset < size_bytes:
         head = file.read(_RECORD.size)

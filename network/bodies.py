@@ -58,7 +58,7 @@ class BodyKeeper:
         mempool: Mempool,
         parameters: Parameters,
         keep: Callable[[Sequence[bytes]], None],
-        request: Callable[[int, tuple[bytes, ...]], None],
+        request: Callable[[int, tuple[bytes, ...]], object],
         check: Callable[[Sequence[bytes]], Awaitable[Sequence[Checked]]],
         ready: Callable[[bytes], None],
         refused: Callable[[bytes, str], None],

@@ -105,10 +105,16 @@ class Driver:
         self._end()
         self._wake.set()
 
-    def rewrite_journal(self) -> None:
-        """Write the vote journal anew with the next turn: its file does not hold what was written any more."""
+    def rewrite_journal(self) -> bool:
+        """Write the vote journal anew with the next turn: its file does not hold what was written any more.
+
+        False where nothing is written any more: this driver has ended.
+        """
+        if self._ended:
+            return False
         self._rewrite_above_bytes = 0
         self._wake.set()
+        return True
 
     def keep_bodies(self, raws: Sequence[bytes]) -> None:
         """Journal transaction bodies: they are durable with the next record, so before any vote that rests on them."""

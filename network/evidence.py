@@ -46,6 +46,18 @@ class EvidenceBook:
         """One file, as it was written; None where there is no such."""
         return (self._folder / file).read_bytes() if file in self._entries else None
 
+    def take(self, member: int, first: bytes, second: bytes) -> None:
+        """The replica holds these two signed messages against a member: they prove the fault to anybody, for ever."""
+        try:
+            found = self.keep(first, second)
+        except InvalidProof:
+            log.exception("evidence against member %d does not hold: this is a defect, please report it", member)
+            return
+        log.error(
+            "EVIDENCE: %s signed two different messages (%s, view %s, height %s)",
+            *(found.name, found.kind, found.view, found.height),
+        )
+
     def keep(self, first: bytes, second: bytes) -> Finding:
         """Write down what two messages prove. Raises `InvalidProof` where they prove nothing."""
         finding = judge(self._genesis.chain_id, self._genesis.validators, verify, first, second)

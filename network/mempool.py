@@ -12,7 +12,7 @@ Fairness is one rule: a sender may hold as much as is still free. A lone sender 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -240,6 +240,14 @@ class Mempool:
     def heights_in_flight(self) -> tuple[int, ...]:
         """The heights that a proposal is known for and that were not released yet, ascending."""
         return tuple(sorted(self._flights))
+
+    def follow(self, proposed: Mapping[int, Iterable[Hash]]) -> None:
+        """After a view change: these proposals, by height, are in flight, and no others; what others named waits."""
+        for height in self.heights_in_flight():
+            if height not in proposed:
+                self.release(height)
+        for height, hashes in proposed.items():
+            self.mark_in_flight(height, hashes)
 
     def release(self, height: int) -> None:
         """Nothing is proposed for `height` any more: what is still here waits again, in its old place.

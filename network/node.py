@@ -25,6 +25,7 @@ from ledger.lock import DirectoryLock
 from ledger.types import Genesis
 from network.api import NodeUnavailable
 from network.config import NodeConfig
+from network.ending import STATE_MISSING
 from network.lifeline import StopSignal, set_up_logging, settle_memory
 from network.lifeline import run as run_loop
 from network.links import LinkError
@@ -42,7 +43,7 @@ EXIT_OK = 0
 EXIT_UNUSABLE = 2  # something is wrong with what the node was given; starting it again changes nothing
 EXIT_FAILED = 1
 
-BEGUN, STATE_MISSING = "begun", "state"  # why a snapshot comes before the validator, beside what a validator says
+JOIN_BEGUN = "begun"  # why a snapshot comes before the validator, beside what an ending says
 JOIN_SETTLE_S = 120.0  # after a join, for the blocks that came meanwhile to be fetched: another would bring more
 JOIN_REST_S = 600.0  # after a join that brought nothing, before another is tried
 REMAKE_REST_S = 3600.0  # after a damaged block store was made anew: one that is damaged again is the machine's fault
@@ -74,7 +75,7 @@ async def _run(config: NodeConfig) -> int:
         if gateway is not None:
             opened.push_async_callback(gateway.stop)
             await gateway.start()
-        join = BEGUN if is_join_begun(config.data_directory) else ""
+        join = JOIN_BEGUN if is_join_begun(config.data_directory) else ""
         again_at = remake_at = 0.0
         while True:
             if join:
@@ -89,10 +90,10 @@ async def _run(config: NodeConfig) -> int:
                 config, genesis, key, member, executor, join_not_before=again_at, remake_not_before=remake_at
             )
             code = await _run_until_it_ends(node, executor, gateway, stop)
-            if not node.begin_again or stop.reason:
+            if not node.ending.begin_again or stop.reason:
                 return code
-            join = node.join
-            if node.remade:
+            join = node.ending.join
+            if node.ending.remade:
                 remake_at = time.monotonic() + REMAKE_REST_S
 
 
@@ -118,7 +119,7 @@ async def _run_until_it_ends(node: ValidatorNode, executor: Child, gateway: Chil
     try:
         return await _run_one(node, stop, [child for child in (executor, gateway) if child])
     finally:
-        if gateway is not None and (stop.reason or not node.begin_again):
+        if gateway is not None and (stop.reason or not node.ending.begin_again):
             await gateway.stop()  # nobody is served by half a node
         await node.stop()
         await executor.stop()
@@ -136,9 +137,9 @@ async def _run_one(node: ValidatorNode, stop: StopSignal, children: list[Child])
         starting.result()
     except DiskFull as error:
         log.error("%s; waiting for room", error)
-        return await _until_something_ends(asyncio.create_task(node.await_room()), stop, children)
+        return await _until_something_ends(asyncio.create_task(node.ending.await_room()), stop, children)
     settle_memory()
-    return await _until_something_ends(asyncio.create_task(node.wait()), stop, children)
+    return await _until_something_ends(asyncio.create_task(node.ending.wait()), stop, children)
 
 
 async def _until_something_ends(task: asyncio.Task[None], stop: StopSignal, children: list[Child]) -> int:
@@ -156,6 +157,8 @@ async def _until_something_ends(task: asyncio.Task[None], stop: StopSignal, chil
             return EXIT_UNUSABLE
     if stop.reason:
         log.info("stopping: %s", stop.reason)
+        for child in children:
+            child.expect_end()
         return EXIT_OK
     return EXIT_FAILED
 

@@ -20,6 +20,7 @@ RESTART_DELAY_MIN_S = 0.2
 RESTART_DELAY_MAX_S = 2.0  # a node whose disk was full must be whole again in seconds
 HEALTHY_AFTER_S = 10.0
 STOP_GRACE_S = 5.0
+ENDED_IN_ORDER = frozenset({0, -signal.SIGTERM})  # as if it had been asked to
 EXIT_UNFIT = 3  # a child's word that starting it again cannot help (a port taken, say)
 
 
@@ -41,7 +42,7 @@ class Child:
         self.restarts = 0
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.unfit: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -54,9 +55,13 @@ class Child:
         await self._spawn()
         self._task = asyncio.create_task(self._watch(), name=f"watch-{self.spec.name}")
 
+    def expect_end(self) -> None:
+        """It may end from now on, and is not started again: whoever stops this process may stop all of its group."""
+        self._stopping.set()
+
     async def stop(self) -> None:
         """Ask it to end, wait, and end it."""
-        self._stopping = True
+        self.expect_end()
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -91,6 +96,11 @@ class Child:
         )
         log.debug("%s runs as process %d", self.spec.name, self._process.pid)
 
+    async def _is_stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         delay_s = RESTART_DELAY_MIN_S
@@ -98,15 +108,19 @@ class Child:
             assert self._process is not None
             began = loop.time()
             code = await self._process.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if code == EXIT_UNFIT:
                 self.unfit.set_result(f"the {self.spec.name} cannot run (its own message is above)")
                 return
             if loop.time() - began > HEALTHY_AFTER_S:
                 delay_s = RESTART_DELAY_MIN_S
-            log.warning("the %s ended with code %s: starting it again in %.1f s", self.spec.name, code, delay_s)
-            await asyncio.sleep(delay_s)
+            if code not in ENDED_IN_ORDER:
+                log.warning("the %s ended with code %s: starting it again in %.1f s", self.spec.name, code, delay_s)
+            if await self._is_stopped_within(delay_s):
+                return
+            if code in ENDED_IN_ORDER:  # a signal to the whole group is told to this process a moment later
+                log.warning("the %s was ended by somebody (code %s): starting it again", self.spec.name, code)
             delay_s = min(delay_s * 2, RESTART_DELAY_MAX_S)
             self.restarts += 1
             try:

@@ -85,6 +85,25 @@ def test_the_index_lists_every_page() -> None:
     assert [name for name in pages if f"]({name})" not in index] == []
 
 
+@pytest.mark.parametrize("package", ["ledger", "consensus", "contracts", "network"])
+def test_every_module_has_its_row_in_the_architecture_page_and_no_row_is_of_a_module_that_went(package: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    section = page.partition(f"### `{package}/`")[2].partition("\n#")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row)]
+    there = [
+        path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    ]
+    assert sorted(named) == sorted(set(there) - {"__init__"})
+
+
+def test_every_file_that_the_architecture_page_names_by_its_path_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    paths = re.findall(r"`((?:ledger|consensus|contracts|network|scripts|tests)/[a-z_/.]+)`", page)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_every_decision_is_in_its_index() -> None:
     folder = ROOT / "docs" / "adr"
     index = (folder / "README.md").read_text()

@@ -8,6 +8,7 @@ import typer
 
 from network.cli import (
     contracts,
+    deployed,
     evidence,
     export,
     keys,
@@ -49,6 +50,7 @@ app.command(rich_help_panel=USE, epilog=contracts.DEPLOY_EXAMPLES)(contracts.dep
 app.command(rich_help_panel=USE, epilog=contracts.UPGRADE_EXAMPLES)(contracts.upgrade)
 app.command(rich_help_panel=USE, epilog=contracts.CALL_EXAMPLES)(contracts.call)
 app.command(rich_help_panel=USE, epilog=contracts.VIEW_EXAMPLES)(contracts.view)
+app.command(rich_help_panel=USE, epilog=deployed.CONTRACTS_EXAMPLES)(deployed.contracts)
 app.command(rich_help_panel=LOOK, epilog=reading.STATUS_EXAMPLES)(reading.status)
 app.command(rich_help_panel=LOOK, epilog=reading.BLOCK_EXAMPLES)(reading.block)
 app.command(rich_help_panel=LOOK, epilog=reading.TX_EXAMPLES)(reading.tx)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ from network.cli.arguments import read_arguments
 from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
 from network.cli.console import AsJson, UserError, examples, hint, say, say_fields, say_json
 from network.cli.keyfiles import KeyFile, open_key
+from network.cli.names import check_name, is_name, suggested
 from network.cli.outcomes import outcome_json, outcome_rows, shown
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def check(
         raise typer.Exit(1)
     if not as_json:
         say(f"{file}: accepted")
-        if not _is_name(_name_of(file)):
-            hint(f"the file's name is no name for a contract: deploy it with --name, which matches {_name_pattern()}")
+        if not is_name(_name_of(file)):
+            hint(f"the file's name is no name for a contract: deploy it with --name {suggested(_name_of(file))}")
 
 
 def _init_parameters(file: Path, source: str) -> list[tuple[str, str]]:
@@ -104,22 +104,14 @@ def _name_of(file: Path) -> str:
     return file.stem.replace("_", "-")
 
 
-def _name_pattern() -> str:
-    from ledger.types import NAME_PATTERN
-
-    return NAME_PATTERN
-
-
-def _is_name(name: str) -> bool:
-    return re.fullmatch(_name_pattern().removeprefix("^").removesuffix("$"), name) is not None
-
-
 def _chosen_name(file: Path, name: str | None) -> str:
     """The name to deploy under. Raises `UserError` for one that would be refused."""
-    chosen = name or _name_of(file)
-    if not _is_name(chosen):
-        raise UserError(f"{chosen!r} is no name for a contract: give one with --name, which matches {_name_pattern()}")
-    return chosen
+    if name is not None:
+        return check_name(name, "--name", "a contract")
+    found = _name_of(file)
+    if not is_name(found):
+        raise UserError(f"{found!r} is no name for a contract: give one with --name, such as {suggested(found)!r}")
+    return found
 
 
 def deploy(
@@ -207,7 +199,14 @@ def view(
 
 def _parameters(client: Client, contract: str, method: str, kind: str) -> list[tuple[str, str]]:
     """(name, type) of a method's parameters, as the node knows the contract."""
-    found = client.get(f"/v1/contracts/{quote(contract, safe='')}")
+    from network.client import Rejected
+
+    try:
+        found = client.get(f"/v1/contracts/{quote(contract, safe='')}")
+    except Rejected as refused:
+        if refused.code != "unknown_contract":
+            raise
+        raise UserError(f"no contract is named {contract[:80]!r}; quorate contracts lists those there are") from None
     methods = {each["name"]: each for each in found["methods"] if each["kind"] == kind}
     if method not in methods:
         raise UserError(f"{contract} has no {kind} {method!r}; it has: {', '.join(sorted(methods)) or 'none'}")

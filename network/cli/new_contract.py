@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import os
-import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated
 import typer
 
 from network.cli.console import AsJson, UserError, examples, say, say_json, short
+from network.cli.names import check_name
 
 NEW_CONTRACT_EXAMPLES = examples("quorate new-contract auction", "quorate new-contract sealed-auction --into house")
 CONFTEST = "conftest.py"
@@ -48,10 +48,10 @@ def _class_name(module: str) -> str:
 def _require_name(name: str, module: str, class_name: str) -> None:
     """A name that the chain takes, that Python can import, and that neither has taken. Raises `UserError`."""
     from contracts.system import RESERVED_NAMES
-    from ledger.types import NAME_PATTERN
 
-    if not re.fullmatch(NAME_PATTERN.removeprefix("^").removesuffix("$"), name) or name in RESERVED_NAMES:
-        raise UserError(f"{name!r} cannot be a contract's name: it must match {NAME_PATTERN}, and not be system")
+    check_name(name, "NAME", "a contract")
+    if name in RESERVED_NAMES:
+        raise UserError(f"{name!r} is the name of what every chain has already; try my-{name}")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or _is_installed(module):
         why = "a word of Python" if keyword.iskeyword(module) else "a module that Python finds already"
         raise UserError(f"{module!r} is {why}, the tests could not import the contract; try my-{name}")

@@ -11,6 +11,7 @@ import typer
 
 from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json, short
 from network.cli.keyfiles import ask_passphrase
+from network.cli.names import check_name
 
 INIT_EXAMPLES = examples(
     "quorate init acme --name acme --listen 0.0.0.0:9101", "quorate init acme --name acme --encrypt"
@@ -45,6 +46,8 @@ def init(
     )
     from network.member import genesis_entry, make_member
 
+    check_name(name, "--name", "a member")
+    _check_address("--listen", listen)
     path = directory / CONFIG_FILE
     config = NodeConfig(
         node=NodeSection(name=name),
@@ -109,6 +112,16 @@ def make_network(
         say(f"Sign with: --key {short(network.account_key_path('admin'))}")
 
 
+def _check_address(option: str, text: str) -> None:
+    """What `node.toml` would refuse is refused as the option that it came from, before there is such a file."""
+    from network.config import split_address
+
+    try:
+        split_address(text)
+    except ValueError as error:
+        raise UserError(f"{option} {error}; such as 0.0.0.0:9101") from None
+
+
 def _accounts(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Roles by name: `admin`, which is always there, and those asked for."""
     accounts: dict[str, tuple[str, ...]] = {}
@@ -127,6 +140,7 @@ def _account(text: str) -> tuple[str, tuple[str, ...]]:
     name, _, roles = text.partition(":")
     if not name:
         raise UserError(f"--account {text!r} has no name: write NAME or NAME:ROLE,ROLE")
+    check_name(name, "--account", "an account")
     from ledger.genesis import ROLES
 
     found = tuple(roles.split(",")) if roles else ("writer",)

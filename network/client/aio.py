@@ -263,4 +263,4 @@ class AsyncClient:
             async with self._http.stream(**web.request_of(step)) as response:
                 return await web.answer_of_async(response, response.aiter_bytes())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return web.no_answer(error)
+            return web.no_answer(error, step)

@@ -38,7 +38,10 @@ def rejection(answer: Answer) -> Rejected:
         problem = json.loads(answer.body)
         return Rejected(str(problem["code"]), str(problem["detail"]), answer.status, problem)
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Rejected("not_quorate", f"HTTP status {answer.status}, and no problem that says why", answer.status)
+        why = (
+            f"HTTP status {answer.status}, and no problem that says why: this is no gateway of Quorate, or not it alone"
+        )
+        return Rejected("not_quorate", why, answer.status)
 
 
 def refused_or_unavailable(reply: Reply, attempts: list[str]) -> Rejected | Unavailable:

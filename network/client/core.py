@@ -49,6 +49,7 @@ Flow = Generator[Step, Reply, T]
 
 GAS_LIMIT = 10_000_000
 READ_TIMEOUT_S = 10.0
+NODE_TIMEOUT_MIN_S = 3.0  # of a read: a node that is waited for min_height, or runs a long view, takes two seconds
 SAME_NODE_TIMEOUT_S = 3.0  # for what belongs to an answer that the node has just given
 WAIT_ROUND_S = 20.0  # of a longer wait: after that the question is put again, perhaps to another node
 PAUSE_MIN_S = 0.05
@@ -110,7 +111,7 @@ class Core:
         pause_s = PAUSE_MIN_S
         while True:
             url = only or self.nodes.pick()
-            reply = yield Ask(url, path, params=params or {}, timeout_s=max(0.5, until - self._clock()))
+            reply = yield Ask(url, path, params=params or {}, timeout_s=self._share_of(until, len(attempts), only))
             if isinstance(reply, Answer) and not may_retry(reply):
                 self.nodes.answered(url)
                 self.answered_by = url
@@ -124,6 +125,12 @@ class Core:
             if only or len(attempts) >= len(self.nodes):
                 yield Pause(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    def _share_of(self, until: float, asked: int, only: str) -> float:
+        """How long one node may take: what is left, shared with those not asked yet, or one that hangs has it all."""
+        left_s = until - self._clock()
+        others = 0 if only else max(0, len(self.nodes) - asked - 1)
+        return max(0.5, min(left_s, max(NODE_TIMEOUT_MIN_S, left_s / (others + 1))))
 
     def get(self, path: str, **params: Any) -> Flow[Json]:
         """A JSON object, not older than this client's own last write."""

@@ -265,4 +265,4 @@ class Client:
             with self._http.stream(**web.request_of(step)) as response:
                 return web.answer_of(response, response.iter_bytes())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return web.no_answer(error)
+            return web.no_answer(error, step)

@@ -20,6 +20,10 @@ RECONNECT_S = 0.5
 STREAM_TIMEOUT = httpx.Timeout(CONNECT_TIMEOUT_S, read=60.0)  # heartbeats come more often
 LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+GATEWAY_PORT = (  # said where something else than a gateway answers
+    "a gateway's port is `port` under [gateway] in its node's node.toml (8101 where nothing is said); `listen` under "
+    "[peer] is for validators alone"
+)
 
 
 @lru_cache(maxsize=1)
@@ -64,9 +68,23 @@ def _too_long() -> NoAnswer:
     return NoAnswer(f"the answer exceeds {ANSWER_BYTES_MAX} bytes", sent=True)
 
 
-def no_answer(error: Exception) -> NoAnswer:
-    """A failed request."""
-    return NoAnswer(f"{type(error).__name__}: {error}".rstrip(": "), sent=not isinstance(error, NEVER_SENT))
+def no_answer(error: Exception, step: Ask) -> NoAnswer:
+    """A failed request: what happened, in words that say where to look."""
+    return NoAnswer(_told(error, step), sent=not isinstance(error, NEVER_SENT))
+
+
+def _told(error: Exception, step: Ask) -> str:
+    what = str(error).rstrip(".")
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"no connection within {min(step.timeout_s, CONNECT_TIMEOUT_S):.3g} s: is the address right?"
+    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        return (
+            f"it took the connection and gave no answer within {step.timeout_s:.3g} s: the gateway hangs or has too "
+            "much to do, its node's log may say why; ask another node"
+        )
+    if isinstance(error, httpx.RemoteProtocolError):
+        return f"no gateway answers there, or it ended just now ({what}): {GATEWAY_PORT}"
+    return f"{type(error).__name__}: {what}".rstrip(": ")
 
 
 def event_params(contract: str, event: str, types: str, start: int | None) -> dict[str, str]:

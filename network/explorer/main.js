@@ -35,9 +35,9 @@ async function draw() {
   const mine = ++visit;
   leave();
   leave = () => {};
-  const [word, argument = ""] = location.pathname.split("/").slice(1).map(decodeURIComponent);
-  const name = (argument && ONE_OF[word]) || word;
-  const [title, page, section = name] = ROUTES[name] ?? ["Nothing here", nothing];
+  const [word, argument = ""] = location.pathname.split("/").slice(1).map(unescaped);
+  const name = (argument && Object.hasOwn(ONE_OF, word) && ONE_OF[word]) || word;
+  const [title, page, section = name] = Object.hasOwn(ROUTES, name) ? ROUTES[name] : ["No such page", nothing];
   document.title = name ? `${argument ? `${show.short(argument)} · ` : ""}${title} · Quorate` : "Quorate explorer";
   for (const link of document.querySelectorAll("#nav a")) {
     if (link.pathname === `/${section}` && section) link.setAttribute("aria-current", "page");
@@ -65,6 +65,15 @@ async function draw() {
   if (line) line.scrollIntoView({ block: "center" });
 }
 
+/** What an address says; one that nobody wrote like that is shown as it is. */
+function unescaped(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function trouble(problem) {
   const titles = { 0: "No answer", 404: "Not found", 503: "Not available right now" };
   const title = titles[problem.status] ?? "That did not work";
@@ -73,7 +82,7 @@ function trouble(problem) {
 }
 
 async function nothing(content) {
-  content.append(el("section.card", {}, empty("Nothing here", "The explorer has no page at this address.", el("a.button", { href: "/" }, "Home"))));
+  content.append(el("section.card", {}, empty("No such page", "The explorer has nothing at this address. The field above finds blocks, transactions, accounts and contracts.", el("a.button", { href: "/" }, "Home"))));
 }
 
 // ── links ───────────────────────────────────────────────────────────────
@@ -87,7 +96,7 @@ function go(path) {
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const ours = link.origin === location.origin && (link.pathname.split("/")[1] in ROUTES) && !link.target && !link.hasAttribute("download");
+  const ours = link.origin === location.origin && Object.hasOwn(ROUTES, link.pathname.split("/")[1]) && !link.target && !link.hasAttribute("download");
   if (!ours) return;
   event.preventDefault();
   if (!link.hasAttribute("disabled")) go(link.pathname + link.search + link.hash);

@@ -617,6 +617,7 @@ function fromHex(text) {
 /** No byte of a file moves the cursor of whoever reads about it. */
 const inAscii = (text) => text.replace(/[^ -~]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 const plain = (value) => (typeof value === "string" && /^[ -~]*$/.test(value) ? value : inAscii(JSON.stringify(value)));
+const spoken = (name, value) => (name === "key" && value.length ? inAscii(value.join(", ")) : plain(value));  // a key's texts are quoted already
 
 /** A file's bytes, and of what is larger than any proof no more than shows it: a device has no end. */
 function readAtMost({ openSync, readSync, closeSync }, file) {
@@ -653,7 +654,7 @@ async function main(file, ...rest) {
     const told = JSON.parse(utf8(data)).summary;
     console.log(`valid: a proof of kind ${found.kind}, sealed by ${found.signers.length} of ${found.memberCount} validators (${found.signers.join(", ")})`);
     const changed = found.changes.length ? { validators_changed_after: found.changes } : {};
-    for (const [name, value] of Object.entries({ ...told, ...changed, ...(await content(found)) })) console.log(`  ${name.padEnd(18)} ${plain(value)}`);
+    for (const [name, value] of Object.entries({ ...told, ...changed, ...(await content(found)) })) console.log(`  ${name.padEnd(18)} ${spoken(name, value)}`);
     return 0;
   } catch (error) {
     if (error instanceof Invalid) console.log(`invalid, because ${inAscii(error.message)}`);

@@ -115,7 +115,7 @@ class Gateway:
             await probes.send_probe(self.services, path, send)
             return
         if self._pages is not None and method in ("GET", "HEAD"):
-            page = self._pages.find(path)
+            page = self._pages.find(path) or self._pages.missing(scope)
             if page is not None:
                 await send_page(scope, send, page)
                 return

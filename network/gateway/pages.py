@@ -23,6 +23,7 @@ TYPES = {
     ".svg": b"image/svg+xml",
 }
 INDEX = "index.html"
+API = ("v1", "openapi.json", "metrics", "healthz", "readyz")  # what is below these is answered to programs alone
 VIEWS = (
     "blocks",
     "block",
@@ -44,6 +45,7 @@ class Page(NamedTuple):
     body: bytes
     headers: Headers
     etag: bytes
+    status: int = 200
 
 
 class Pages:
@@ -56,12 +58,19 @@ class Pages:
             if suffix in TYPES:
                 self._pages[f"/static/{item.name}"] = make_page(item.read_bytes(), TYPES[suffix])
         self._index = self._pages.pop(f"/static/{INDEX}")
+        self._missing = without_copy(self._index)
 
     def find(self, path: str) -> Page | None:
         """The page at a path, None where the explorer has none."""
         if path == "/" or path[1:].partition("/")[0] in VIEWS:
             return self._index
         return self._pages.get(path)
+
+    def missing(self, scope: Scope) -> Page | None:
+        """For a person whose address leads nowhere: the explorer, which says so and leads back. None for a program."""
+        if scope["path"][1:].partition("/")[0] in API or b"text/html" not in (header(scope, b"accept") or b""):
+            return None
+        return self._missing
 
 
 def make_page(body: bytes, media_type: bytes) -> Page:
@@ -83,12 +92,18 @@ def make_page(body: bytes, media_type: bytes) -> Page:
     return Page(body, headers, etag)
 
 
+def without_copy(page: Page) -> Page:
+    """The same where nothing is: nobody keeps it, since there may be something tomorrow, or for another reader."""
+    kept = [item for item in page.headers if item[0] not in (b"cache-control", b"etag")]
+    return Page(page.body, [*kept, (b"cache-control", b"no-store"), (b"vary", b"accept")], b"", 404)
+
+
 async def send_page(scope: Scope, send: Send, page: Page) -> None:
     """Answer GET or HEAD; a reader that has it already gets 304."""
-    if header(scope, b"if-none-match") == page.etag:
+    if page.etag and header(scope, b"if-none-match") == page.etag:
         headers = [item for item in page.headers if item[0] != b"content-length"]  # the reader keeps these of ours
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
-    await send({"type": "http.response.start", "status": 200, "headers": page.headers})
+    await send({"type": "http.response.start", "status": page.status, "headers": page.headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})

@@ -59,10 +59,11 @@ class Parts:
     """What a scrubber is given of its node.
 
     `scrub_state(after)` is a step of the executor's (may raise `NodeUnavailable`), `remake_state()` has it deleted and
-    made again; `journal()` reads the vote journal again, `rewrite_journal()` writes it anew; `spared()` says whether
-    the others are a quorum without this node, `sparable` whether they can be; `remake_store(why)` ends this validator
-    to begin again on a new store; `halt(diagnosis)` ends its votes; `busy()` says whether it has better things to do;
-    `state` is the directory of the executor's database, where it lies beside.
+    made again; `journal()` reads the vote journal again, `rewrite_journal()` writes it anew and is False where nothing
+    is written any more; `spared()` says whether the others are a quorum without this node, `sparable` whether they can
+    be; `remake_store(why)` ends this validator to begin again on a new store; `halt(diagnosis)` ends its votes;
+    `busy()` says whether it has better things to do; `state` is the directory of the executor's database, where it
+    lies beside.
     """
 
     genesis: Genesis
@@ -72,7 +73,7 @@ class Parts:
     scrub_state: Callable[[bytes], Awaitable[ScrubbedState]]
     remake_state: Callable[[], Awaitable[None]]
     journal: Callable[[], Iterator[int]]
-    rewrite_journal: Callable[[], None]
+    rewrite_journal: Callable[[], bool]
     spared: Callable[[], bool]
     sparable: bool
     remake_store: Callable[[str], object]
@@ -282,11 +283,13 @@ class Scrubber:
         self._store.note_missing_files()
         if await self._find_journal_fault() and (fault := await self._find_journal_fault()):
             self.report.on_found("journal", fault)
-            self._parts.rewrite_journal()
-            self.report.on_mended("journal", f"{fault}: it is written anew from memory")
+            if self._parts.rewrite_journal():
+                self.report.on_mended("journal", f"{fault}: it is written anew from memory")
+            else:
+                self.report.on_left("journal", f"{fault}; this validator has stopped voting and writes nothing anew")
 
     async def _find_journal_fault(self) -> str:
-        """What is wrong with it. It may be written anew while it is read: so a fault is looked for twice."""
+        """What is wrong with it. A read may fail once: so a fault is looked for twice."""
         steps = self._parts.journal()
         try:
             while await self._paced(partial(next, steps, 0), int):

@@ -43,6 +43,13 @@ def clear_rubbish(directory: Path) -> list[str]:
     return [path.name for path in found]
 
 
+def is_wanted(directory: Path, height: int, keep: int) -> bool:
+    """Whether a snapshot of this height would stay: a node that lost its state executes heights again."""
+    kept = kept_snapshots(directory)[:keep]
+    path = snapshot_path(directory, height)
+    return path not in kept and (len(kept) < keep or path > kept[-1])
+
+
 def delete_old(directory: Path, keep: int) -> None:
     """Keep only the newest."""
     for path in kept_snapshots(directory)[keep:]:

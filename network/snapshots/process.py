@@ -19,7 +19,7 @@ from network.api import NodeUnavailable
 from network.config import NodeConfig, read_config
 from network.lifeline import set_up_logging
 from network.paths import NodePaths
-from network.snapshots.keeper import EXIT_STATE_DIFFERS, clear_rubbish, delete_old, snapshot_path
+from network.snapshots.keeper import EXIT_STATE_DIFFERS, clear_rubbish, delete_old, is_wanted, snapshot_path
 from network.snapshots.sources import from_running
 
 log = logging.getLogger("quorate.snapshots")
@@ -33,7 +33,7 @@ def make(config: NodeConfig, height: int) -> None:
     directory = NodePaths(config.data_directory).snapshots
     directory.mkdir(exist_ok=True)
     clear_rubbish(directory)
-    if snapshot_path(directory, height).exists():  # a node that lost its state executes heights again
+    if not is_wanted(directory, height, config.snapshots.keep):
         return
     delete_old(directory, config.snapshots.keep)
     genesis = load_genesis(config.genesis_path)
@@ -42,9 +42,10 @@ def make(config: NodeConfig, height: int) -> None:
             config.data_directory, genesis, lambda at: snapshot_path(directory, at), height=height, with_blocks=False
         )
     )
+    size = snapshot_path(directory, manifest.height).stat().st_size
     delete_old(directory, config.snapshots.keep)
     entries = sum(chunk.entries for chunk in manifest.contents.chunks)
-    took, size = time.monotonic() - began, snapshot_path(directory, manifest.height).stat().st_size
+    took = time.monotonic() - began
     log.info("snapshot of height %d: %d entries, %d bytes, in %.1f s", manifest.height, entries, size, took)
 
 

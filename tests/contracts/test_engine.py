@@ -6,10 +6,11 @@ import pytest
 
 from contracts import costs
 from contracts.catalogue import NodeFault
-from contracts.engine import VERSIONS_KEPT, Engine, HeightUnavailable
+from contracts.engine import PRUNE_EVERY, VERSIONS_KEPT, Engine, HeightUnavailable
 from contracts.memory import MemoryState
 from ledger import blocks, codec, hashing
 from ledger.errors import GenesisError
+from ledger.state import State
 from ledger.types import Parameters, Receipt
 
 ADD = ("counter", "add", 1)
@@ -477,6 +478,27 @@ def test_heights_below_the_kept_versions_are_refused(chain):
     with pytest.raises(HeightUnavailable):
         chain.view("system", "parameters", height=1)
     assert chain.view("system", "parameters", height=2).code == "ok"
+
+
+def test_a_state_that_was_made_again_in_a_row_can_be_read_after_the_next_start(tmp_path, make_chain):
+    """All blocks are executed before one is known to be sealed, and the node stops before the next block comes."""
+    state = State.open(tmp_path / "state")
+    chain = make_chain(state=state)
+    top = 2 * VERSIONS_KEPT
+    while chain.engine.height < top:
+        chain.block(seal=False)
+    chain.engine.mark_sealed(top)
+    again = Engine(state, chain.genesis, chain.compile)
+    again.initialise()
+    assert again.contract_names() == ["system"]
+    assert again.view("system", "parameters", codec.encode([])).code == "ok"
+    while chain.engine.height < top + PRUNE_EVERY:
+        chain.block()
+    assert state.oldest_height > 0  # and once a later seal is noted the versions below go, as ever
+    once_more = Engine(state, chain.genesis, chain.compile)
+    once_more.initialise()
+    assert once_more.contract_names() == ["system"]
+    state.close()
 
 
 # ── the host's own failures ───────────────────────────────────────────────────────────────────────

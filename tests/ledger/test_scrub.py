@@ -378,19 +378,57 @@ def test_an_open_journal_is_read_again(tmp_path):
     journal, _ = Journal.open(path)
     journal.append([b"vote %d" % n + bytes(50_000) for n in range(40)])
     journal.sync()
-    sizes = list(read_again(path, journal.size_bytes))
+    sizes = list(read_again(journal))
     assert len(sizes) > 3
     whole = path.read_bytes()
     for at in (3, 40, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(DataLost, match="is damaged at offset"):
-            list(read_again(path, journal.size_bytes))
+            list(read_again(journal))
     path.write_bytes(whole[:-1])
     with pytest.raises(DataLost, match="is damaged at offset"):
-        list(read_again(path, journal.size_bytes))
+        list(read_again(journal))
     path.write_bytes(whole + b"an append that is under way")
-    assert list(read_again(path, journal.size_bytes)) == sizes
+    assert list(read_again(journal)) == sizes
     path.unlink()
     with pytest.raises(DataLost, match="is missing"):
-        list(read_again(path, journal.size_bytes))
+        list(read_again(journal))
+    journal.close()
+
+
+def test_a_journal_that_is_being_written_anew_is_not_called_damaged(tmp_path, monkeypatch):
+    """Its new file has the name already, and the writer still flushes the directory; or it has done so meanwhile."""
+    from ledger import journal as journals
+
+    journal, _ = journals.Journal.open(tmp_path / "votes.journal")
+    journal.append([b"vote %d" % n for n in range(40)])
+    looked = []
+
+    def look(directory):
+        looked.append(list(journals.read_again(journal)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journals, "sync_directory", look)
+        journal.rewrite([b"the last vote"])
+    assert looked == [[]]
+    journal.append([bytes(300_000)] * 3)
+    steps = journals.read_again(journal)
+    next(steps)  # it has the file of now open,
+    journal.rewrite([b"the very last vote"])
+    assert len(list(steps)) == 2  # and reads it to its end
+    journal.close()
+
+
+@pytest.mark.parametrize("generations", [-1, 2])
+def test_a_file_of_another_generation_in_the_place_of_a_journal_is_damage(tmp_path, generations):
+    """An older file that surfaces again is whole in itself, and not the one that was written last."""
+    from ledger.journal import Journal, journal_bytes, read_again
+
+    journal, _ = Journal.open(tmp_path / "votes.journal")
+    journal.rewrite([b"a vote"])
+    journal.rewrite([b"a vote", b"another"])
+    other = journal.generation + generations
+    journal.path.write_bytes(journal_bytes([b"a vote", b"another"], other))
+    with pytest.raises(DataLost, match=f"is another file: generation {other}, expected 3"):
+        list(read_again(journal))
     journal.close()

@@ -112,6 +112,35 @@ def test_an_upgrade_brings_new_code_over_the_old_state(quorate: Shell, tmp_path:
     assert "unknown_contract" in quorate("upgrade", path, "--name", "nobody").out
 
 
+def test_the_deployed_contracts_are_listed_a_page_at_a_time_and_proven(quorate: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "counter.py"
+    path.write_text(COUNTER)
+    for name in ("page-a", "page-b"):
+        assert quorate("deploy", path, "--name", name).code == 0
+    path.write_text(COUNTER.replace("set(1)", "set(2)"))
+    height = quorate("upgrade", path, "--name", "page-b", "--json").json["height"]
+    owner = quorate.address("admin")
+    first = quorate("contracts", "--after", "page", "--limit", 1, "--json").json
+    assert [each["name"] for each in first["contracts"]] == [first["next_after"]] == ["page-a"]
+    rest = quorate("contracts", "--after", first["next_after"], "--json", genesis=True).json
+    listed = {each["name"]: each for each in rest["contracts"]}
+    assert {name: listed["page-b"][name] for name in ("version", "owner", "height", "proven")} == {
+        "version": 2,
+        "owner": owner,
+        "height": height,
+        "proven": True,
+    }
+    assert (first["contracts"][0]["proven"], rest["next_after"]) == (False, None)
+    lines = quorate("contracts", "--limit", 2, "--after", "page").out.splitlines()
+    assert [line.split() for line in lines][::2] == [
+        ["name", "version", "owner", "height"],
+        ["page-b", "2", owner, str(height)],
+    ]
+    assert "quorate contracts --after page-b" in quorate("contracts", "--limit", 2, "--after", "page").err
+    assert quorate("contracts", "--after", "zz").out == "no contract comes after zz\n"
+    assert quorate("contracts", "--limit", 0).code == 2
+
+
 def test_a_transaction_is_looked_up_kept_and_verified(quorate: Shell, tmp_path: Path) -> None:
     sent = quorate("call", "token", "transfer", "somebody", "1", "--json").json
     receipt = tmp_path / "receipt.json"
@@ -190,7 +219,8 @@ def test_a_failed_call_says_why_and_ends_with_one(quorate: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("call", "tokem", "transfer"), "unknown_contract: no contract is named 'tokem'"),
+        (("call", "tokem", "transfer"), "no contract is named 'tokem'; quorate contracts lists those there are"),
+        (("view", "tokem", "supply"), "no contract is named 'tokem'; quorate contracts lists those there are"),
         (("call", "token", "transfre"), "token has no call 'transfre'; it has: approve, burn, mint"),
         (("call", "token", "balance_of", "x"), "token has no call 'balance_of'"),
         (("call", "token", "transfer", "x"), "number of arguments expected: 2, found: 1"),

@@ -23,6 +23,8 @@ from network.client import (
     Unavailable,
     Undecided,
 )
+from network.client.core import Core
+from network.client.messages import Ask, NoAnswer
 from network.gateway import bind
 
 
@@ -187,6 +189,28 @@ async def test_a_dead_node_is_passed_over(url, node):
     async with AsyncClient([dead_url(), url, dead_url()], key=node.alice, genesis=node.genesis) as client:
         for name in ("aa", "bb", "cc"):
             assert (await client.call("registry", "register", name)).ok
+
+
+@pytest.mark.parametrize(("nodes", "shares"), [(1, [10.0]), (2, [5.0, 5.0]), (8, [3.0, 3.0, 3.0, 1.0])])
+def test_a_node_that_hangs_leaves_time_for_the_others(node, nodes, shares):
+    """A read has ten seconds: they are shared among the nodes not asked yet, or the first that hangs had them all."""
+    now = [0.0]
+    urls = [f"http://{number}" for number in range(nodes)]
+    core = Core(urls, None, None, timeout_s=10, gas_limit=1, clock=lambda: now[0])
+    flow = core.get("/v1/status")
+    asked = []
+
+    def let_them_hang():
+        step = next(flow)
+        while True:
+            asked.extend([step] if isinstance(step, Ask) else [])
+            now[0] += step.timeout_s if isinstance(step, Ask) else step.seconds
+            step = flow.send(NoAnswer("timed out", sent=True) if isinstance(step, Ask) else None)
+
+    with pytest.raises(Unavailable):
+        let_them_hang()
+    assert [round(ask.timeout_s, 1) for ask in asked] == [round(share, 1) for share in shares]
+    assert len({ask.url for ask in asked}) == len(asked)
 
 
 async def test_an_answer_lost_on_the_way_is_retried_with_the_same_bytes(node):

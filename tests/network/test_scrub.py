@@ -1,9 +1,7 @@
 """A running node reads again what it has stored, and has it mended: by peers, from itself, or it stops and says why."""
 
 import asyncio
-import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import msgspec
 import plyvel
@@ -33,7 +31,6 @@ from network.scrub.scrubber import Parts, Scrubber
 from network.snapshots.keeper import snapshot_path
 from network.supervisor import Child, ChildSpec
 from network.testnet import make_testnet
-from network.validator import ValidatorNode
 from network.wire import Blocks, BlocksRequest
 from scripts.paper_node import PaperNode
 
@@ -77,7 +74,7 @@ class Node:
         self.peers = peers if peers is not None else {1: Peer(paper.records)}
         self.linked = set(self.peers)
         self.halted, self.remade, self.state_made, self.journal_written = [], [], 0, 0
-        self.spared = False
+        self.spared = self.ended = False
         self.state_faults, self.journal_faults = [], []
         self.root = paper.records[BLOCKS].block.header.state_root
         self.mender = BlockMender(genesis=paper.genesis, send=self.send, linked=lambda: self.linked, answer_s=0.05)
@@ -124,7 +121,8 @@ class Node:
             raise self.journal_faults.pop(0)
 
     def rewrite_journal(self):
-        self.journal_written += 1
+        self.journal_written += not self.ended
+        return not self.ended
 
     async def scrub(self):
         await self.scrubber.run_pass()
@@ -459,6 +457,12 @@ async def test_the_marker_and_the_journal_are_written_anew(node_of):
     status = await node.scrub()
     assert (status.found, status.mended, node.journal_written) == (2, 2, 1)
     assert "damaged at offset 7: it is written anew from memory" in status.latest
+    node.ended = True
+    node.journal_faults = [DataLost("damaged at offset 9")] * 2
+    status = await node.scrub()
+    assert (status.found, status.mended, node.journal_written) == (3, 2, 1)
+    (problem,) = status.problems
+    assert problem == "damaged at offset 9; this validator has stopped voting and writes nothing anew"
 
 
 async def test_a_damaged_snapshot_is_deleted_and_a_whole_one_is_kept(node_of, paper):
@@ -662,58 +666,3 @@ def test_the_command_line_says_how_far_it_is_and_what_is_left(status, told):
     else:
         assert rows[1:] == []
     assert _scrub({}) == []  # an older node says nothing about it
-
-
-# ── the validator around it ───────────────────────────────────────────────────────────────────────
-
-
-class Driver:
-    def halt(self):
-        pass
-
-
-async def refused_to_write():
-    raise StorageError("the block store: nothing more is written until the node is restarted")
-
-
-def validator(tmp_path, paper, damage, **options):
-    node = ValidatorNode(SimpleNamespace(data_directory=tmp_path), paper.genesis, None, 0, None, **options)
-    node._driver, node._damage_of_store = Driver(), lambda: damage
-    return node
-
-
-async def test_a_validator_that_halts_over_a_torn_table_begins_again_by_itself(tmp_path, paper):
-    """It votes no more: nothing is lost by making its store anew at once."""
-    node = validator(tmp_path, paper, "a table is torn")
-    await node._guard(refused_to_write())
-    assert (node.begin_again, node.remade, node.join) == (True, True, "")
-    assert node._stopped.is_set()
-
-
-async def test_one_whose_store_was_made_anew_just_now_stays_halted_and_says_why(tmp_path, paper):
-    node = validator(tmp_path, paper, "a table is torn", remake_not_before=time.monotonic() + 60)
-    await node._guard(refused_to_write())
-    assert (node.begin_again, node.remade) == (False, False)
-    assert "nothing more is written until the node is restarted. The block store was made anew less than" in node.halted
-    assert "Stop the node, replace what fails, and start again" in node.halted
-
-
-async def test_one_that_halts_for_another_reason_stays_halted(tmp_path, paper):
-    node = validator(tmp_path, paper, "")
-    await node._guard(refused_to_write())
-    assert (node.begin_again, "made anew" in node.halted) == (False, False)
-
-
-@pytest.mark.parametrize(("heights", "spared"), [((9, 20, 24), True), ((9, 7, 9), False), ((9, None, 9), False)])
-async def test_a_node_is_spared_when_the_others_are_level_and_a_quorum(tmp_path, paper, heights, spared):
-    """The window is 8: at height 16 whoever sealed 8 is level. One of four may be away, and that is this one."""
-    node = validator(tmp_path, paper, "")
-    node._store = SimpleNamespace(sealed_height=16)
-    views = [SimpleNamespace(sealed_height=height or 0) for height in (0, *heights)]
-    node._driver = SimpleNamespace(replica=SimpleNamespace(peers=views, silence="", changing_view=False))
-    assert node._is_busy() is False
-    views[2].sealed_height, was = 25, views[2].sealed_height
-    assert node._is_busy() is True
-    views[2].sealed_height = was
-    node._mesh = SimpleNamespace(connected=lambda member: heights[member - 1] is not None)
-    assert node._is_spared() is spared

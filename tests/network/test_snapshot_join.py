@@ -29,6 +29,7 @@ from network.snapshots.keeper import (
     SnapshotKeeper,
     clear_rubbish,
     delete_old,
+    is_wanted,
     kept_snapshots,
     snapshot_path,
 )
@@ -481,6 +482,10 @@ def test_only_the_newest_are_kept_and_rubbish_goes(tmp_path):
     assert sorted(clear_rubbish(tmp_path)) == names  # and it can be said which
     assert clear_rubbish(tmp_path) == []
     assert clear_rubbish(tmp_path / "nothing") == []
+    wanted = [height for height in (50, 100, 150, 200, 1000, 1100) if is_wanted(tmp_path, height, 2)]
+    assert wanted == [1100]  # older ones come up when a state is made again: they would be deleted at once
+    assert is_wanted(tmp_path, 50, 4)
+    assert not is_wanted(tmp_path, 100, 4)
     delete_old(tmp_path, 2)
     assert kept_snapshots(tmp_path) == [snapshot_path(tmp_path, 1000), snapshot_path(tmp_path, 200)]
     assert (tmp_path / "last-join.json").exists()

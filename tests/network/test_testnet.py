@@ -190,19 +190,20 @@ def test_nodes_end_when_whoever_started_them_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_ends_a_node_in_good_order(tmp_path: Path) -> None:
-    """The terminal sends SIGINT to all three processes at once; none of them is taken for a failure."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_ends_a_node_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
+    """So do a terminal's Ctrl-C and a service manager: all three processes get it, none is taken for a failure."""
     make_testnet(tmp_path / "net", time_ms=TIME_MS, validators=1, base_port=None)
     network = Testnet(tmp_path / "net")
     node = network.nodes[0]
     with network:
         network.start()
         network.wait_ready()
-        os.killpg(node.pid, signal.SIGINT)
+        os.killpg(node.pid, number)
         deadline = time.monotonic() + 15
         while node.exit_code() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert node.exit_code() == 0
     log = node.log_path.read_text()
-    assert "stopping: SIGINT" in log
+    assert f"stopping: {number.name}" in log
     assert "starting it again" not in log

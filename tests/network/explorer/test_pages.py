@@ -7,7 +7,8 @@ from importlib.resources import files
 
 import pytest
 
-from network.gateway.pages import VIEWS
+from network.gateway.pages import API, VIEWS
+from network.gateway.probes import PATHS
 
 SCRIPTS = {
     item.name: item.read_text() for item in files("network.explorer").iterdir() if item.name.endswith((".js", ".mjs"))
@@ -79,6 +80,35 @@ async def test_nothing_else_is_served(gateway, path):
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/blokcs/7", "/static/nothing.js", "/constructor", "/%zz", "/v2/blocks"])
+async def test_a_browser_that_asks_for_nothing_gets_a_page_that_leads_back(gateway, path):
+    answer = await gateway.get(path, headers=BROWSER)
+    assert (answer.status_code, answer.text) == (404, INDEX)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", "accept")
+    assert "etag" not in answer.headers
+    for accepted in ("*/*", "application/json"):
+        program = await gateway.get(path, headers={"accept": accepted})
+        assert (program.status_code, program.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("path", "code"), [("/v1/nothing", "not_found"), ("/v1/blocks/77", "unknown_block")])
+async def test_the_api_answers_a_browser_as_it_answers_everybody(gateway, path, code):
+    answer = await gateway.get(path, headers=BROWSER)
+    assert (answer.status_code, answer.json()["code"]) == (404, code)
+
+
+async def test_every_route_of_the_api_is_kept_from_the_page_that_says_there_is_nothing(gateway):
+    routes = [*(await gateway.get("/openapi.json")).json()["paths"], "/openapi.json", *PATHS]
+    assert {route.split("/")[1] for route in routes} == set(API)
+    for path in ("/openapi.json", "/metrics", *PATHS):
+        assert (await gateway.get(path, headers=BROWSER)).headers["content-type"] != "text/html; charset=utf-8"
+
+
 async def test_pages_are_read_only(gateway):
     assert (await gateway.http.post("/")).status_code in (404, 405)
 
@@ -111,4 +141,5 @@ class TestWithout:
     async def test_an_operator_may_leave_it_out(self, gateway):
         assert (await gateway.get("/")).status_code == 404
         assert (await gateway.get("/static/main.js")).status_code == 404
+        assert (await gateway.get("/nothing", headers=BROWSER)).json()["code"] == "not_found"
         assert (await gateway.get("/v1/status")).status_code == 200

@@ -61,10 +61,10 @@ def test_the_command_says_what_is_proven(files):
 
 
 def test_the_command_shows_the_value_that_is_proven(tmp_path):
-    """Decoded where values.mjs lies beside it; the verifier alone shows the encoding."""
+    """Decoded where values.mjs lies beside it; the verifier alone shows the encoding. Keys are quoted once."""
     chain = Chain("paper")
     (tmp_path / "genesis.json").write_text(to_json(chain.genesis))
-    alone = tmp_path / "verify.mjs"
+    alone, keys = tmp_path / "verify.mjs", set()
     alone.write_text(VERIFIER.read_text())
     for key in (key for height, key in chain.proven if height == 5):
         record, value = chain.records[4], chain.states[5].get(key)
@@ -74,6 +74,16 @@ def test_the_command_shows_the_value_that_is_proven(tmp_path):
             assert (done.returncode, done.stderr) == (0, "")
             shown = "none: it is absent" if value is None else json.dumps(told, separators=(",", ":"))
             assert done.stdout.splitlines()[-1] == f"  {'value':18} {shown}"
+            keys.add(next(line[21:] for line in done.stdout.splitlines() if line.startswith("  key ")))
+    assert keys == {
+        '"account 5"',
+        '"account 399"',
+        '"account 400"',
+        '"account 1005"',
+        "4, true, 0x00ff",
+        "[]",
+        rf'{-(1 << 255) + 5}, "\u00fcber\u0000"',
+    }
 
 
 def test_the_command_says_why_a_file_is_invalid_and_what_it_cannot_check(files, tmp_path):

@@ -22,10 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ledger.keys import new_tls_identity
-from network import link, links
 from network.frames import frame
-from network.link import LinkLimits
-from network.links import LinkError, PeerMesh
+from network.links import LinkError, LinkLimits, PeerMesh, link, mesh
 
 CHAIN = b"\x11" * 32
 FAST = LinkLimits(redial_first_ms=10, redial_max_ms=50)
@@ -61,7 +59,7 @@ Start = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def quick_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "TICK_S", 0.02)
+    monkeypatch.setattr(mesh, "TICK_S", 0.02)
     monkeypatch.setattr(link, "RATE_WINDOW_S", 0.1)
 
 

@@ -6,7 +6,7 @@ are bounded. A full bulk queue refuses (`send_bulk` answers False; what gossip l
 full vote queue means a peer that has stopped reading, and dropping votes out of the middle would leave it worse off
 than a new link with its exchange of STATUS: the link is reset.
 
-This module knows no member by address and dials nobody; `network.links` does.
+This module knows no member by address and dials nobody; the mesh does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import msgspec
 
 from network import frames
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("network.link")
 
 PROTOCOL = "quorate"
 PROTOCOL_VERSION = 1

@@ -5,43 +5,34 @@ frames have one order, and no race between two of them needs a rule. A member th
 looks alive replaces it. (Two links for a pair, each used by its dialler, was the alternative: twice the handshakes,
 and half of the failures leave a link that works one way only.)
 
-Unknown callers cost at most a bounded number of handshakes at a time, counted for each address and in all; the
-addresses of members have places of their own, so a flood from elsewhere does not keep a member out.
-
-It performs: what a payload means, and whether to send it, is decided by its owner.
+Unknown callers cost at most a bounded number of handshakes at a time (`gate`). It performs: what a payload means, and
+whether to send it, is decided by its owner.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import logging
-import os
 import random
 import socket
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ledger.types import ValidatorSet
-from network.link import Link, LinkLimits
-from network.tls import LinkError, load_credentials
+from network.links.gate import Gate, plain_address
+from network.links.link import Link, LinkLimits
+from network.links.sockets import Address, call_address, listen_at, why_not
+from network.links.tls import load_credentials
 
-__all__ = ["LinkError", "LinkLimits", "PeerMesh"]
+log = logging.getLogger("network.links")
 
-log = logging.getLogger(__name__)
-
-LISTEN_BACKLOG = 128
 TICK_S = 0.5
 ACCEPT_RETRY_S = 0.5
 STEADY_S = 5.0  # a link that lasted so long was a good one: its loss is dialled after the shortest pause
 CLOSE_TIMEOUT_S = 1.0
 SAME_LINE_AGAIN_S = 30.0
 LINES_REMEMBERED_MAX = 1024
-
-Address = tuple[str, int]
 
 
 class PeerMesh:
@@ -82,7 +73,7 @@ class PeerMesh:
         self._jitter = jitter
         self._links: dict[int, Link] = {}
         self._callers: set[Link] = set()  # accepted, and not greeted yet
-        self._gate = _Gate(self.limits)
+        self._gate = Gate(self.limits)
         for host, _ in self._addresses.values():
             self._gate.reserve(host)
         self._penalised_until: dict[int, float] = {}
@@ -151,7 +142,7 @@ class PeerMesh:
 
     async def start(self) -> None:
         """Listen, and dial for ever. Raises `LinkError` when the address cannot be listened on."""
-        self._socket = await _listen(self._listen)
+        self._socket = await listen_at(self._listen)
         self._spawn(self._accept(self._socket), "accept")
         self._spawn(self._tick(), "tick")
         self._spawn(self._learn_addresses(), "addresses")
@@ -237,7 +228,7 @@ class PeerMesh:
         link = Link(self, member)
         try:
             async with asyncio.timeout(self.limits.connect_timeout_s):
-                calling = await _call(address)
+                calling = await call_address(address)
             async with asyncio.timeout(self.limits.handshake_timeout_s):
                 await asyncio.get_running_loop().create_connection(
                     lambda: link,
@@ -251,7 +242,7 @@ class PeerMesh:
                 await link.greeted
         except (OSError, UnicodeError) as error:
             self.counters["dials_failed"] += 1
-            self._say(f"no link to {self._name(member)} at {address[0]}:{address[1]}: {_why(error)}")
+            self._say(f"no link to {self._name(member)} at {address[0]}:{address[1]}: {why_not(error)}")
             return None
         finally:
             if not link.up:
@@ -265,10 +256,10 @@ class PeerMesh:
             try:
                 connection, peer = await asyncio.get_running_loop().sock_accept(listening)
             except OSError as error:
-                self._say(f"no connection can be accepted: {_why(error)}")
+                self._say(f"no connection can be accepted: {why_not(error)}")
                 await asyncio.sleep(ACCEPT_RETRY_S)
                 continue
-            host = _plain(peer[0])
+            host = plain_address(peer[0])
             if self._gate.enter(host):
                 self._spawn(self._welcome(connection, host), f"caller {host}")
             else:
@@ -292,7 +283,7 @@ class PeerMesh:
                 await link.greeted
         except OSError as error:
             self.counters["callers_refused"] += 1
-            self._say(f"a caller from {host} is refused: {_why(error)}")
+            self._say(f"a caller from {host} is refused: {why_not(error)}")
         finally:
             if not link.up:
                 link.reset("no greeting came about")
@@ -385,104 +376,3 @@ _COUNTERS = (
     "penalties",
     "throttled",
 )
-
-
-class _Gate:
-    """Counts the callers that have not proven who they are."""
-
-    def __init__(self, limits: LinkLimits) -> None:
-        self._limits = limits
-        self._inside: Counter[str] = Counter()
-        self._strangers = 0
-        self._reserved: set[str] = set()
-
-    def reserve(self, host: str) -> None:
-        """This address belongs to a member: what strangers do elsewhere does not count for it."""
-        self._reserved.add(_plain(host))
-
-    def enter(self, host: str) -> bool:
-        """Whether one more from this address may try."""
-        if self._inside[host] >= self._limits.unauthenticated_per_address_max:
-            return False
-        if host not in self._reserved and self._count_strangers() >= self._limits.unauthenticated_max:
-            return False
-        self._inside[host] += 1
-        return True
-
-    def leave(self, host: str) -> None:
-        """It has proven who it is, or given up."""
-        self._inside[host] -= 1
-        if not self._inside[host]:
-            del self._inside[host]
-
-    def _count_strangers(self) -> int:
-        return sum(count for host, count in self._inside.items() if host not in self._reserved)
-
-
-async def _call(address: Address) -> socket.socket:
-    """A socket that is connected to the first of the address's meanings that answers. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    last: OSError = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-    for family, kind, protocol, _, where in await loop.getaddrinfo(*address, type=socket.SOCK_STREAM):
-        calling = socket.socket(family, kind, protocol)
-        calling.setblocking(False)
-        try:
-            await loop.sock_connect(calling, where)
-            return calling
-        except OSError as error:
-            calling.close()
-            last = error
-        except BaseException:
-            calling.close()
-            raise
-    raise last
-
-
-async def _listen(address: Address) -> socket.socket:
-    """A listening socket, or a `LinkError` that says what to do."""
-    host, port = address
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise LinkError(f"cannot listen on {host}:{port}: {_why(error)}") from None
-    family, kind, protocol, _, where = found[0]
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(where)
-        listening.listen(LISTEN_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise LinkError(_listen_advice(host, port, error)) from None
-    listening.setblocking(False)
-    return listening
-
-
-def _listen_advice(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} is taken by another process: stop it, or give this node another port for its peers"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"cannot listen on {host}:{port}: this machine has no such address"
-    if error.errno == errno.EACCES:
-        return f"cannot listen on port {port}: not permitted (ports below 1024 are the administrator's)"
-    return f"cannot listen on {host}:{port}: {_why(error)}"
-
-
-def _plain(host: str) -> str:
-    """One spelling for an address: IPv4 inside IPv6 as IPv4. A name stays as it is."""
-    try:
-        address = ipaddress.ip_address(host.split("%", maxsplit=1)[0])
-    except ValueError:
-        return host
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
-
-
-def _why(error: BaseException) -> str:
-    """An error as half a sentence."""
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"
-    text = getattr(error, "strerror", None) or str(error)
-    return text or type(error).__name__
