@@ -3,11 +3,12 @@
     python -m scripts.bench_state [--sizes 10000,100000,1000000] [--changes 2000] [--blocks 200] [--png state.png]
 
 Each size is a state of its own: random keys of 32 bytes, values of 64. It is opened again, as a node begins with it;
-then come blocks that give that many random keys new values, each committed and sealed as the engine does it: versions of VERSIONS_KEPT heights and a window are kept,
-and pruned as they go. The process and the database's own threads are pinned to one core, so a block's time has the
-compaction in it that ran meanwhile; the mean shows all of it, the median that of most blocks. On a machine that does
-other work the processor's time is the figure to look at. Then proofs of keys that are there and of keys that are not,
-each checked, and what lies on the disk: with all versions kept, and after pruning.
+then come blocks that give that many random keys new values, each committed and sealed as the engine does it: versions
+of VERSIONS_KEPT heights and a window are kept, and pruned as they go. The process and the database's own threads are
+pinned to one core, so a block's time has the compaction in it that ran meanwhile; the mean shows all of it, the
+median that of most blocks. On a machine that does other work the processor's time is the figure to look at. Then
+proofs of keys that are there and of keys that are not, each checked, and what lies on the disk: with all versions
+kept, and after pruning.
 """
 
 from __future__ import annotations
