@@ -113,10 +113,20 @@ class Ending:
 
     def remake_store(self, why: str) -> bool:
         """Begin again: the next validator finds the note of the damage, and makes the store anew. False: too soon."""
+        if not self._remake(why):
+            return False
+        self._halt_votes()
+        return True
+
+    def remake_store_at_start(self) -> bool:
+        """A start that met damage begins again as well: nobody votes yet. False: too soon, or the blocks have none."""
+        damage = self._damage()
+        return bool(damage) and self._remake(damage)
+
+    def _remake(self, why: str) -> bool:
         if time.monotonic() < self._remake_not_before:
             return False
         log.warning("%s: this validator begins again, with a new block store", why)
-        self._halt_votes()
         self.remade = True
         self._begin_again()
         return True

@@ -102,8 +102,18 @@ class ValidatorNode:
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
-        """Open storage, bring the executor level with it, take up the votes, and join the others."""
-        votes = self._open_storage()
+        """Open storage, bring the executor level with it, take up the votes, and join the others.
+
+        Blocks that turn out to be damaged on the way are no end: this validator is then to begin again.
+        """
+        self._open_blocks()
+        try:
+            await self._begin(self._open_votes())
+        except DataLost:
+            if not self.ending.remake_store_at_start():
+                raise
+
+    async def _begin(self, votes: Votes) -> None:
         if self._store.height <= 0 and self._store.first_height > 1:
             self.ending.leave_for_snapshot(STATE_MISSING, "all blocks since a snapshot were lost")
             return
@@ -157,11 +167,13 @@ class ValidatorNode:
             self._store.sync()
         self._store.close()
 
-    def _open_storage(self) -> Votes:
+    def _open_blocks(self) -> None:
         for name in clear_rubbish(self._paths.snapshots):
             log.warning("the snapshot %s was half-written when this node ended: it is deleted", name)
         self._store = open_blocks(self._paths.blocks)
         self._opened.callback(self._close_store)
+
+    def _open_votes(self) -> Votes:
         check_chain(self._store, self.genesis)
         self._journal, records = open_journal(self._paths.journal)
         self._opened.callback(self._journal.close)

@@ -1,6 +1,7 @@
 """What the validator's parts are to each other: an action of the replica reaches the part that it is for."""
 
 import logging
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ from consensus import actions
 from consensus.messages import PREPARE, Envelope, Vote
 from ledger.blocks import genesis_record
 from ledger.crypto import SigningKey, signing_message
+from ledger.errors import DataLost
+from ledger.salvage import salvage
 from ledger.store import BlockStore
 from ledger.types import Genesis, Parameters, Validator, ValidatorSet
 from network.evidence import EvidenceBook
@@ -46,6 +49,41 @@ async def test_a_store_that_lost_all_blocks_since_its_snapshot_begins_with_anoth
     await node.stop()
     assert (node.ending.join, node.ending.begin_again) == ("state", True)
     assert "all blocks since a snapshot were lost" in caplog.text
+
+
+async def test_a_start_that_meets_damaged_blocks_begins_again_with_a_new_store(node, caplog, rotten):
+    """The next one finds the note and makes the store anew; its operator need not know that it takes two starts."""
+    await node.start()
+    await node.stop()
+    assert (node.ending.remade, node.ending.begin_again, node._driver.halts) == (True, True, 0)
+    assert "block 7 is damaged: this validator begins again, with a new block store" in caplog.text
+    assert salvage(node._paths.blocks).height == -1
+
+
+async def test_a_start_does_not_begin_again_for_ever(tmp_path, rotten, monkeypatch):
+    """A store that was made anew just now, or damage that is not the blocks': this is for the operator."""
+    hasty = ValidatorNode(SimpleNamespace(data_directory=tmp_path), GENESIS, None, 0, None, remake_not_before=math.inf)
+    with pytest.raises(DataLost, match="the header of block 7 is damaged"):
+        await hasty.start()
+    await hasty.stop()
+    salvage(hasty._paths.blocks)
+    monkeypatch.undo()
+    hasty._paths.journal.write_bytes(bytes(40))
+    node = ValidatorNode(SimpleNamespace(data_directory=tmp_path), GENESIS, None, 0, None)
+    with pytest.raises(DataLost, match="Move it away, never restore a copy"):
+        await node.start()
+    await node.stop()
+    assert not node.ending.begin_again
+
+
+@pytest.fixture
+def rotten(monkeypatch):
+    """The first read of a start meets damage, as any later one may."""
+
+    def read(store, _):
+        raise store._noted(DataLost("the header of block 7 is damaged"))
+
+    monkeypatch.setattr("network.validator.check_chain", read)
 
 
 async def test_a_replica_that_halts_ends_the_votes_with_its_diagnosis(node):
