@@ -35,6 +35,7 @@ from scripts.contract_steps import Step, deep, interpreted
 
 RANGE: Final = 1_000  # programs in a line of the digest
 COLLECTED_EVERY: Final = 250  # programs, after which memory is looked through for what nobody can reach
+RANGES_A_PROCESS: Final = 10
 DIFFERENCES_SHOWN: Final = 20  # of one range
 
 
@@ -113,9 +114,11 @@ def reports(ranges: Sequence[tuple[int, int]], natively: bool, jobs: int) -> Ite
     if jobs == 1:
         yield from map(run, firsts, counts)
         return
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=fresh, max_tasks_per_child=10) as pool:
-        yield from pool.map(run, firsts, counts)
+    fresh, together = multiprocessing.get_context("spawn"), RANGES_A_PROCESS * jobs
+    # Not by `max_tasks_per_child`: where all processes reach it at once, Python 3.11 waits for ever.
+    for begin in range(0, len(ranges), together):
+        with ProcessPoolExecutor(jobs, mp_context=fresh) as pool:
+            yield from pool.map(run, firsts[begin : begin + together], counts[begin : begin + together])
 
 
 @dataclass(frozen=True, slots=True)
