@@ -6,8 +6,8 @@ four. It assembles and decides nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from network.api import ExecutorApi, ValidatorApi
@@ -49,10 +49,20 @@ class Gateway:
         self.express = Express(self._submit, settings, lambda status: self._count("POST", status))
         self._pages = Pages() if settings.explorer else None
         self._requests: Counter[tuple[str, int]] = Counter()
+        self._api: FastAPI | None = None
+        self._api_is_made = asyncio.Lock()
 
-    @cached_property
-    def api(self) -> FastAPI:
-        """All the other routes, imported and made with the first request for any of them."""
+    async def api(self) -> FastAPI:
+        """All the other routes, imported and made with the first request for any of them.
+
+        In a thread: that takes a quarter of a second, or one on a busy machine, and what is not FastAPI's goes on.
+        """
+        async with self._api_is_made:
+            if self._api is None:
+                self._api = await asyncio.to_thread(self._make_api)
+        return self._api
+
+    def _make_api(self) -> FastAPI:
         from network.gateway.rest import make_api
 
         return make_api(self.services, self.metrics_page)
@@ -119,7 +129,8 @@ class Gateway:
             if page is not None:
                 await send_page(scope, send, page)
                 return
-        await self.api(scope, receive, send)
+        api = self._api or await self.api()
+        await api(scope, receive, send)
 
     def metrics_page(self) -> str:
         """The text of /metrics."""

@@ -15,11 +15,11 @@ PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 
 
 @pytest.fixture
-def paths(node):
-    return create_app(node.validator, node.executor).api.openapi()["paths"]
+async def paths(node):
+    return (await create_app(node.validator, node.executor).api()).openapi()["paths"]
 
 
-def test_every_route_has_its_heading_and_no_heading_is_of_a_route_that_is_gone(paths):
+async def test_every_route_has_its_heading_and_no_heading_is_of_a_route_that_is_gone(paths):
     routes = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
     headings = set(re.findall(r"^### ((?:GET|POST) \S+)$", PAGE, re.MULTILINE))
     assert headings == routes

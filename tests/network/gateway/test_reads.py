@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -377,9 +378,9 @@ async def test_the_probes_do_not_import_the_whole_api(gateway):
     for probe in ("/healthz", "/readyz"):
         answer = await gateway.get(probe)
         assert (answer.status_code, answer.headers["quorate-height"]) == (200, str(answer.json()["sealed_height"]))
-    assert "api" not in vars(gateway.app)
+    assert gateway.app._api is None
     assert (await gateway.http.post("/readyz")).status_code == 405
-    assert "api" in vars(gateway.app)
+    assert gateway.app._api is not None
 
 
 async def test_metrics_are_prometheus_text(gateway, node):
@@ -512,3 +513,40 @@ def make_genesis_text() -> str:
         )
     accounts = (Account("admin", SigningKey.generate().public_key, ("admin",)),)
     return to_json(Genesis(1, "testnet", 1_760_000_000_000, Parameters(), ValidatorSet(tuple(members)), accounts))
+
+
+# ── the first of them ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_while_the_api_is_made_the_rest_is_answered_and_all_first_readers_share_one(gateway, node, monkeypatch):
+    """FastAPI takes a quarter of a second to import: probes and transactions do not wait for it."""
+    may_go_on, made = threading.Event(), []
+    make = gateway.app._make_api
+
+    def make_slowly():
+        made.append(threading.current_thread())
+        assert may_go_on.wait(20)
+        return make()
+
+    monkeypatch.setattr(gateway.app, "_make_api", make_slowly)
+    reading = [asyncio.create_task(gateway.get("/v1/status")) for _ in range(3)]
+    while not made:
+        await asyncio.sleep(0)
+    assert (await gateway.get("/healthz")).status_code == 200
+    assert (await gateway.post(node.sign("aa"), "?wait=sealed")).status_code == 200
+    assert not any(task.done() for task in reading)
+    may_go_on.set()
+    assert [answer.status_code for answer in await asyncio.gather(*reading)] == [200, 200, 200]
+    assert len(made) == 1
+    assert made[0] is not threading.main_thread()
+
+
+async def test_an_api_that_could_not_be_made_is_made_for_the_next_reader(gateway, monkeypatch):
+    make, failures = gateway.app._make_api, [OSError("too many open files")]
+    monkeypatch.setattr(gateway.app, "_make_api", lambda: make() if not failures else throw(failures.pop()))
+    refused(await gateway.get("/v1/status"), 500, "internal")
+    assert (await gateway.get("/v1/status")).status_code == 200
+
+
+def throw(error):
+    raise error
