@@ -3,48 +3,25 @@
 import hashlib
 import os
 import signal
-import time
 
 import pytest
 
 from contracts import examples
-from ledger.genesis import load_genesis
-from ledger.keys import load_signing_key
-from network.client import Client
-from network.testnet import Testnet, make_testnet
-
-DEADLINE_S = 60
-
-
-def until(condition, what):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"gave up waiting: {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture
-def network(tmp_path):
-    make_testnet(tmp_path / "net", time_ms=time.time_ns() // 1_000_000, base_port=None)
-    with Testnet(tmp_path / "net") as testnet:
-        testnet.start()
-        testnet.wait_ready()
-        yield testnet
+def network(network):
+    """The same, up and ready."""
+    network.start()
+    network.wait_ready()
+    return network
 
 
-def client_of(network, nodes):
-    key = load_signing_key(network.account_key_path("admin"), None)
-    return Client([node.url for node in nodes], key=key, genesis=load_genesis(network.genesis_path))
-
-
-def status_of(node):
-    with Client([node.url]) as client:
-        return client.status()
-
-
-def tips(network):
-    statuses = [status_of(node) for node in network.nodes]
-    return {(status["sealed_height"], status["sealed_hash"], status["state_root"]) for status in statuses}
+@pytest.fixture
+def tips(network, status_of):
+    """What the four hold: one triple where they agree."""
+    fields = ("sealed_height", "sealed_hash", "state_root")
+    return lambda: {tuple(status[field] for field in fields) for status in map(status_of, network.nodes)}
 
 
 def register(client, text):
@@ -52,15 +29,15 @@ def register(client, text):
 
 
 @pytest.mark.timeout(180)
-def test_a_killed_primary_loses_nothing_and_comes_back_to_the_same_state(network):
-    with client_of(network, network.nodes) as client:
+def test_a_killed_primary_loses_nothing_and_comes_back_to_the_same_state(network, client_of, status_of, until, tips):
+    with client_of(network.nodes) as client:
         client.deploy("registry", examples.source("registry"))
         kept = [register(client, f"file {number}") for number in range(5)]
         assert all(outcome.ok and outcome.proven for outcome in kept)
         primary = network.nodes[client.status()["primary"]]
 
     primary.kill()
-    with client_of(network, [node for node in network.nodes if node is not primary]) as survivors:
+    with client_of([node for node in network.nodes if node is not primary]) as survivors:
         kept.append(register(survivors, "written without the primary"))
         assert kept[-1].ok
         assert survivors.status()["view"] > 0
@@ -68,30 +45,30 @@ def test_a_killed_primary_loses_nothing_and_comes_back_to_the_same_state(network
     primary.start()
     network.wait_ready([primary])
     until(lambda: status_of(primary)["sealed_height"] >= kept[-1].height, "the restarted node to catch up")
-    with client_of(network, [primary]) as client:
+    with client_of([primary]) as client:
         kept.append(register(client, "written through the restarted node"))
         assert kept[-1].ok
         proofs = [client.proof(outcome.transaction_id) for outcome in kept]
     assert [proof.header.height for proof in proofs] == [outcome.height for outcome in kept]
-    until(lambda: len(tips(network)) == 1, "one height, header hash and state root on all four")
+    until(lambda: len(tips()) == 1, "one height, header hash and state root on all four")
 
 
-def test_every_process_dies_at_once_and_what_was_acknowledged_is_there(network):
-    with client_of(network, network.nodes) as client:
+def test_every_process_dies_at_once_and_what_was_acknowledged_is_there(network, client_of):
+    with client_of(network.nodes) as client:
         client.deploy("registry", examples.source("registry"))
         outcome = register(client, "before the power cut")
     for node in network.nodes:
         node.kill()
     network.start()
     network.wait_ready()
-    with client_of(network, network.nodes) as client:
+    with client_of(network.nodes) as client:
         assert client.proof(outcome.transaction_id).header.height == outcome.height
         assert register(client, "after the power cut").ok
 
 
-def test_an_executor_and_a_gateway_that_die_are_replaced_and_votes_go_on(network):
+def test_an_executor_and_a_gateway_that_die_are_replaced_and_votes_go_on(network, client_of, until, tips):
     node = network.nodes[1]
-    with client_of(network, network.nodes) as client:
+    with client_of(network.nodes) as client:
         client.deploy("registry", examples.source("registry"))
         before = node.processes()
         for role in ("executor", "gateway"):
@@ -100,4 +77,4 @@ def test_an_executor_and_a_gateway_that_die_are_replaced_and_votes_go_on(network
         until(lambda: len(node.processes()) == 3 and node.is_ready(), "both to come back")
         assert register(client, "afterwards").ok
     assert node.processes()["validator"] == before["validator"]
-    until(lambda: len(tips(network)) == 1, "one height, header hash and state root on all four")
+    until(lambda: len(tips()) == 1, "one height, header hash and state root on all four")

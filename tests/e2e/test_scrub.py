@@ -1,40 +1,15 @@
 """Four real nodes; the disk of one spoils a table of blocks and a value of the state. It finds and mends both."""
 
 import hashlib
-import time
 
 import plyvel
 import pytest
 
 from contracts import examples
 from ledger.genesis import load_genesis
-from ledger.keys import load_signing_key
 from ledger.scrub import check_height
 from ledger.store import BlockStore, damage_path
-from network.client import Client
 from network.paths import NodePaths
-from network.testnet import Testnet, make_testnet
-
-DEADLINE_S = 60
-
-
-def until(condition, what):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"gave up waiting: {what}"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def network(tmp_path):
-    make_testnet(tmp_path / "net", time_ms=time.time_ns() // 1_000_000, base_port=None)
-    with Testnet(tmp_path / "net") as testnet:
-        yield testnet
-
-
-def status_of(node):
-    with Client([node.url]) as client:
-        return client.status()
 
 
 def tear(path, raw):
@@ -61,14 +36,15 @@ def bend_a_value(path):
 
 
 @pytest.mark.timeout(120)
-def test_a_node_whose_disk_spoiled_old_blocks_and_state_mends_itself_while_it_runs(network):
+def test_a_node_whose_disk_spoiled_old_blocks_and_state_mends_itself_while_it_runs(
+    network, client_of, status_of, until
+):
     network.start()
     network.wait_ready()
     victim, *others = network.nodes
-    key = load_signing_key(network.account_key_path("admin"), None)
     genesis = load_genesis(network.genesis_path)
     paths = NodePaths(victim.directory)
-    with Client([node.url for node in others], key=key, genesis=genesis) as client:
+    with client_of(others) as client:
         client.deploy("registry", examples.source("registry"))
         for number in range(6):
             assert client.call("registry", "register", hashlib.sha256(b"%d" % number).hexdigest(), "x").ok
