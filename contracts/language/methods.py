@@ -112,7 +112,7 @@ def _replace(meter: Meter, text: Any, old: Any, new: Any, count: Any = -1) -> An
     counted(want(int, count, "count"))
     found = text.count(old)
     _counted(meter, text, old)
-    meter.charge(found * gas.TEXT_REPLACED)
+    meter.charge(found * gas.TEXT_REPLACED // (2 if len(new) == len(old) else 1))
     if 0 <= count < found:
         found = count
     length = len(text) + found * (len(new) - len(old))
