@@ -3,7 +3,8 @@
     restoring/ or joining/      new/state, new/blocks, new/blocks.mark, ready (and what a join has fetched so far)
 
 A file `ready` is written, and from that moment on the new parts *are* the node's, whatever happens: each is moved into
-its place, and a process that dies between two moves leaves the rest to the next start. What the parts are made of, and
+its place, and a process that dies between two moves leaves the rest to the next start. Then the directory is renamed,
+which ends it in one step; what still lies in it is deleted, now or by the next start. What the parts are made of, and
 from what, is `network.snapshots.landing`'s; every node asks here when it starts, so it imports next to nothing.
 """
 
@@ -17,6 +18,7 @@ from ledger.files import replace, sync_directory
 
 READY = "ready"
 RESTORING, JOINING = "restoring", "joining"
+DONE = ".done"  # behind one of these: what a switch left that has come to its end
 PARTS = ("state", "blocks", "blocks.mark")
 
 
@@ -27,6 +29,7 @@ def is_join_begun(data: Path) -> bool:
 
 def switch(data: Path, directory: Path) -> None:
     """Make the new parts in `directory` the node's."""
+    sync_directory(directory / "new")  # what the parts hold is durable already
     replace(directory / READY, b"")
     _move(data, directory)
 
@@ -38,6 +41,7 @@ def finish_switch(data: Path) -> bool:
     """
     found = False
     for name in (RESTORING, JOINING):
+        shutil.rmtree(data / (name + DONE), ignore_errors=True)
         if (data / name / READY).exists():
             _move(data, data / name)
             found = True
@@ -61,8 +65,7 @@ def _move(data: Path, directory: Path) -> None:
             sync_directory(old)
         source.rename(target)
         sync_directory(data)
-    for each in directory.iterdir():  # the word that it is ready goes last
-        if each.name != READY:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-    (directory / READY).unlink()
-    directory.rmdir()
+    done = directory.with_name(directory.name + DONE)
+    directory.rename(done)
+    sync_directory(data)
+    shutil.rmtree(done)

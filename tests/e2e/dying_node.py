@@ -19,8 +19,8 @@ PLACES = {
     "built": (StateLoader, "finish", lambda *_: True),  # the state is whole
     "ready": (switching, "replace", lambda *_: True),  # the word that from now on the new parts are the node's
     "moved": (Path, "rename", lambda path, *_: path.parent.name == "new"),  # one of them into its place
-    "cleared": (shutil, "rmtree", lambda path, *_: Path(path).parent.name == "joining"),
-    "forgotten": (Path, "unlink", lambda path, *_: path.name == switching.READY),
+    "done": (Path, "rename", lambda path, *_: path.name == switching.JOINING),  # in one step it is over
+    "cleared": (shutil, "rmtree", lambda path, *_: Path(path).name == switching.JOINING + switching.DONE),
 }
 
 

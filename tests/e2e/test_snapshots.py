@@ -5,23 +5,18 @@ import json
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from contracts import examples
 from ledger.genesis import load_genesis
-from ledger.keys import load_signing_key
 from ledger.scrub import check_height
 from ledger.store import BlockStore
 from network.cli import main
-from network.client import Client
 from network.snapshots.joining import last_join
 from network.snapshots.keeper import kept_snapshots
-from network.testnet import Testnet, make_testnet
 
-DEADLINE_S = 60
 EVERY, BEHIND = 20, 16
 DYING = Path(__file__).with_name("dying_node.py")
 PLACES_TO_DIE = (  # in the order in which a join comes to them: what lies there after one is what the next goes on from
@@ -32,40 +27,22 @@ PLACES_TO_DIE = (  # in the order in which a join comes to them: what lies there
     ("ready", 1),
     ("moved", 1),
     ("moved", 2),
-    ("cleared", 1),
-    ("forgotten", 1),
+    ("done", 1),
+    ("cleared", 2),
 )
 
 
-def until(condition, what):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"gave up waiting: {what}"
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def network(tmp_path):
-    directory = tmp_path / "net"
-    make_testnet(directory, time_ms=time.time_ns() // 1_000_000, base_port=None)
-    for path in directory.glob("node-*/node.toml"):
+def network(network):
+    """The same, not started, with snapshots after few blocks."""
+    for node in network.nodes:
+        path = node.directory / "node.toml"
         text = path.read_text()
         for old, new in (("every = 1000", f"every = {EVERY}"), ("join_behind = 512", f"join_behind = {BEHIND}")):
             assert old in text
             text = text.replace(old, new)
         path.write_text(text)
-    with Testnet(directory) as testnet:
-        yield testnet
-
-
-def client_of(network, nodes):
-    key = load_signing_key(network.account_key_path("admin"), None)
-    return Client([node.url for node in nodes], key=key, genesis=load_genesis(network.genesis_path))
-
-
-def status_of(node):
-    with Client([node.url]) as client:
-        return client.status()
+    return network
 
 
 def register(client, number):
@@ -80,13 +57,15 @@ def quorate(monkeypatch, *words):
 
 
 @pytest.mark.timeout(240)
-def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, tmp_path, monkeypatch, capsys):
+def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(
+    network, client_of, status_of, until, tmp_path, monkeypatch, capsys
+):
     early, late = network.nodes[:3], network.nodes[3]
     for node in early:
         node.start()
     network.wait_ready(early)
     genesis = load_genesis(network.genesis_path)
-    with client_of(network, early) as client:
+    with client_of(early) as client:
         client.deploy("registry", examples.source("registry"))
         numbers = iter(range(10_000))
         while client.status()["sealed_height"] < 2 * EVERY + 3:
@@ -102,7 +81,7 @@ def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, t
         assert last_join(late.directory)["refused"] == {}
         target = register(client, next(numbers)).height
         until(lambda: status_of(late)["sealed_height"] >= target, "the fourth to catch up")
-        with client_of(network, [late]) as through_late:
+        with client_of([late]) as through_late:
             assert register(through_late, next(numbers)).ok  # it serves, and what it takes in is proposed
 
         backup = tmp_path / "backup"
@@ -125,20 +104,20 @@ def test_a_late_member_joins_by_snapshot_and_comes_back_from_a_backup(network, t
         store = BlockStore(late.directory / "blocks")
         assert store.header(height) is not None
         store.close()
-        dies_at_every_place_of_its_join(late)
+        dies_at_every_place_of_its_join(late, until)
         late.start()
         network.wait_ready([late])
         target = register(client, next(numbers)).height
         until(lambda: status_of(late)["sealed_height"] >= target, "the fourth to catch up once more")
     late.stop()
-    assert not (late.directory / "joining").exists()
+    assert [path.name for path in late.directory.glob("joining*")] == []
     store = BlockStore(late.directory / "blocks")
     held = [0, *range(store.first_height, target + 1)]
     assert [check_height(store, genesis, at).fault for at in held] == [None] * len(held)
     store.close()
 
 
-def dies_at_every_place_of_its_join(node):
+def dies_at_every_place_of_its_join(node, until):
     """Killed with SIGKILL, started again, killed at the next place: each life goes on where the one before died."""
     for part in ("blocks", "state", "snapshots"):
         shutil.rmtree(node.directory / part)
@@ -154,7 +133,9 @@ def dies_at_every_place_of_its_join(node):
         until(lambda: node.exit_code() is not None, f"it to die at {place} {count}")
         assert node.exit_code() == -signal.SIGKILL, node.log_tail()
         node.kill()
-        assert any((node.directory / "joining").iterdir()) is not (place == "fetched" and count == 1)
-        assert (node.directory / "joining" / "ready").exists() is (place in ("moved", "cleared", "forgotten"))
+        joining = node.directory / "joining"
+        assert joining.exists() is (place != "cleared")
+        assert place == "cleared" or any(joining.iterdir()) is not (place == "fetched" and count == 1)
+        assert (joining / "ready").exists() is (place in ("moved", "done"))
     del node.command
     (node.directory / "node.toml").write_text(settings)

@@ -20,7 +20,7 @@ from network.snapshots import fetcher
 from network.snapshots import keeper as keeper_module
 from network.snapshots.behind import Behind
 from network.snapshots.desk import SnapshotDesk
-from network.snapshots.fetched import Fetched
+from network.snapshots.fetched import Chosen, Fetched
 from network.snapshots.fetcher import ANSWER_S, GATHER_S, HELD_GATHER_S, Fetcher
 from network.snapshots.frozen import FrozenStates
 from network.snapshots.joining import JOINING
@@ -110,6 +110,28 @@ class Honest:
             case BlocksRequest(first, last):
                 return Blocks(first, tuple(self.source.records[first : min(last, first + 3) + 1]))
         raise AssertionError(message)
+
+
+class Keeping(Honest):
+    """Keeps one snapshot, which may be replaced by a newer one; the older is then gone."""
+
+    def __init__(self, source, file):
+        super().__init__(source)
+        self.file = file
+
+    def answer(self, message):
+        self.asked.append(message)
+        contents = self.file.manifest.contents
+        match message:
+            case SnapshotsRequest():
+                seal = self.source.records[contents.header.height].seal
+                return Snapshots((SnapshotOffer(contents.header, seal, contents.hash),))
+            case ContentsRequest(name):
+                return ContentsAnswer(name, contents.encode() if name == contents.hash else b"")
+            case ChunkRequest(name, index):
+                return Chunk(name, index, self.file.piece(index) if name == contents.hash else b"")
+        self.asked.pop()
+        return super().answer(message)
 
 
 class Lying(Honest):
@@ -262,7 +284,7 @@ def higher_offer(message):
     ],
     ids=["bent chunk", "short chunk", "empty list", "no seal", "other receipts", "other heights", "weak", "height"],
 )
-def test_a_liar_is_named_and_left_and_the_others_give_the_rest(source, tmp_path, kind, lie, told):
+def test_scenario_54_a_liar_is_named_and_left_and_the_others_give_the_rest(source, tmp_path, kind, lie, told):
     liar = Lying(source, kind, lie)
     network = Network(source, tmp_path / JOINING, {HONEST: Honest(source), LIAR: liar, OTHER: Honest(source)})
     assert network.run()
@@ -274,7 +296,7 @@ def test_a_liar_is_named_and_left_and_the_others_give_the_rest(source, tmp_path,
     assert landed(source, network, tmp_path)[0] == source.entries
 
 
-def test_contents_that_do_not_give_the_root_are_a_lie(source, tmp_path):
+def test_scenario_54_contents_that_do_not_give_the_root_are_a_lie(source, tmp_path):
     """A liar alone offers a name of its own for a header that is sealed: it cannot fill it with what holds."""
     bent = Contents(source.contents.header, source.contents.chunks[1:])
 
@@ -329,7 +351,7 @@ def test_what_nobody_asked_for_is_dropped(source, tmp_path):
     assert network.fetcher.refused == {}
 
 
-def test_a_silent_peer_loses_what_it_was_asked_for(source, tmp_path):
+def test_scenario_55_a_silent_peer_loses_what_it_was_asked_for(source, tmp_path):
     class Silent(Honest):
         def answer(self, message):
             answer = super().answer(message)
@@ -382,18 +404,45 @@ def test_a_join_goes_on_with_what_was_fetched(source, tmp_path):
     assert landed(source, again, tmp_path)[1] == source.records
 
 
-def test_what_nobody_keeps_any_more_is_given_up_for_another(source, tmp_path):
-    """Its blocks stay, they are good for any snapshot."""
-    top = source.records[BLOCKS - 4]
+def test_scenario_58_what_nobody_keeps_any_more_is_given_up_for_another(source, tmp_path):
+    """The others make newer snapshots and let the older go, twice while it fetches: it ends with one, whole.
+
+    Source: concord-bft, pull request 2863.
+    """
+    files, state = {}, State.open(source.paths.state)
+    for height in (BLOCKS - 4, BLOCKS - 2):
+        top, path = source.records[height], snapshot_path(tmp_path, height)
+        make_snapshot(path, source.genesis, top.block.header, top.seal, list(state.walk(height)))
+        files[height] = SnapshotFile(path)
+    state.close()
+    peers = {member: Keeping(source, files[BLOCKS - 4]) for member in (HONEST, LIAR, OTHER)}
+    network = Network(source, tmp_path / JOINING, peers)
+    names = []
+    for newer in (files[BLOCKS - 2], source.file):
+        while len(list((tmp_path / JOINING).glob("chunk-*"))) < 2:
+            network.step()
+        names.append(network.fetched.chosen.contents.hash)
+        for peer in peers.values():
+            peer.file = newer
+        while network.fetched.chosen.contents.hash == names[-1]:
+            network.step()
+    assert network.run()
+    assert names == [files[height].manifest.contents.hash for height in sorted(files)]
+    assert network.fetched.chosen.contents == source.contents
+    assert network.fetcher.refused == {}
+    blocks = [each for peer in peers.values() for message in asked(peer, BlocksRequest) for each in [message.first]]
+    assert len(blocks) == len(set(blocks))  # blocks are good for any snapshot: none is fetched twice
+    assert landed(source, network, tmp_path) == (source.entries, source.records)
+    for file in files.values():
+        file.close()
+
+
+def test_a_snapshot_that_nobody_has_for_a_while_is_waited_for(source, tmp_path):
+    """It has chosen, and whoever had it is gone: nothing that is here is thrown away."""
     directory = tmp_path / JOINING
     held = Fetched(directory, source.genesis)
-    from network.snapshots.fetched import Chosen
-
     held.keep_blocks(tuple(source.records[1:6]))
     held.choose(Chosen(source.contents, source.records[-1].seal))
-    assert top.seal is not None
-    older = Contents(source.contents.header, source.contents.chunks)
-    assert older.hash == source.contents.hash
     none = Lying(source, Snapshots, lambda _: Snapshots(()))
     network = Network(source, directory, {HONEST: none})
     assert not network.run(int(HELD_GATHER_S / 0.1) + 10)

@@ -286,7 +286,7 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-@pytest.mark.parametrize("moment", range(12))
+@pytest.mark.parametrize("moment", range(11))
 def test_a_switch_that_dies_between_any_two_steps_is_finished_by_the_next_start(whole, tmp_path, monkeypatch, moment):
     """Each step is a rename, a flush or a removal: dying before the n-th of them leaves a start that does the rest."""
     import network.snapshots.switching as module
@@ -317,12 +317,12 @@ def test_a_switch_that_dies_between_any_two_steps_is_finished_by_the_next_start(
         patched.setattr(module.Path, "unlink", counted(module.Path.unlink))
         with contextlib.suppress(Killed):
             landing.switch()
+            assert moment == 10, "that many steps there are"
     if (data / RESTORING / READY).exists():
         assert finish_switch(data)
-    elif (data / RESTORING).exists() and not (data / "state").exists():
-        restore(whole.backup, data, whole.genesis)  # it was never ready
     elif (data / RESTORING).exists():
-        (data / RESTORING).rmdir()  # only the empty directory was left
+        assert not (data / "state").exists()
+        restore(whole.backup, data, whole.genesis)  # it was never ready
     assert not finish_switch(data)
     assert sorted(each.name for each in data.iterdir()) == ["blocks", "blocks.mark", "state"]
     assert entries_of(data, BLOCKS) == entries_of(whole.directory, BLOCKS)
