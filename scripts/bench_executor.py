@@ -20,14 +20,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from contracts.engine import Engine
-from ledger import codec
 from ledger.crypto import SigningKey
 from ledger.state import State
 from ledger.transactions import sign_transaction
@@ -37,19 +35,15 @@ from network.executor_process import ExecutorService
 from network.ipc import Connection
 from network.lifeline import settle_memory
 from network.snapshots.frozen import FrozenStates
+from scripts.paper_keys import key_of
+from scripts.paper_node import FUNDS_EACH, GAS_LIMIT, deployment, transfer
 
-GAS_LIMIT = 1_000_000
 TIME_MS = 1_700_000_000_000
 FUNDED_A_TRANSACTION = 60
 PROFILE_LINES = 45
 
 _encode = msgspec.msgpack.Encoder().encode
 _outcome_of = msgspec.msgpack.Decoder(ExecutionOutcome).decode
-
-
-def key_of(name: str) -> SigningKey:
-    """A key that is the same in every run."""
-    return SigningKey.from_seed(sha256(name.encode()).digest())
 
 
 class Stopwatch:
@@ -83,24 +77,21 @@ class Bench:
         self._set_up()
 
     def _set_up(self) -> None:
-        source = files("contracts.examples").joinpath("token.py").read_text(encoding="utf-8")
-        owner = self.keys[0]
-        deploy = Call("system", "deploy", codec.encode(["token", source, ["Bench", "B", 10**15]]))
-        self.run_block([self.sign(owner, deploy)])
-        people = [key.public_key.hex() for key in self.keys[1:]]
-        for first in range(0, len(people), FUNDED_A_TRANSACTION):
-            calls = [transfer(to, 10**9) for to in people[first : first + FUNDED_A_TRANSACTION]]
-            self.run_block([self.sign(owner, *calls)])
+        owner, *others = self.keys
+        self.run_block([self.sign(owner, deployment("Bench", "B"))])
+        for first in range(0, len(others), FUNDED_A_TRANSACTION):
+            some = others[first : first + FUNDED_A_TRANSACTION]
+            self.run_block([self.sign(owner, *(transfer(key, FUNDS_EACH) for key in some))])
 
     def sign(self, key: SigningKey, *calls: Call) -> bytes:
         """A signed transaction of one's own."""
         salt, until = self.random.randbytes(16), self.engine.height + 100
-        return sign_transaction(key, self.genesis.chain_id, calls, 100 * GAS_LIMIT, until, salt)
+        return sign_transaction(key, self.genesis.chain_id, calls, GAS_LIMIT, until, salt)
 
     def transfer(self) -> bytes:
         """A transfer between two random accounts."""
         sender, to = self.random.sample(self.keys, 2)
-        return self.sign(sender, transfer(to.public_key.hex(), self.random.randint(1, 1000)))
+        return self.sign(sender, transfer(to, self.random.randint(1, 1000)))
 
     def run_block(self, transactions: list[bytes]) -> None:
         """Execute and seal one block, as a validator asks for it."""
@@ -119,11 +110,6 @@ class Bench:
         except StopIteration as done:
             return cast(bytes, done.value)
         raise AssertionError("the executor waited for something")
-
-
-def transfer(to: str, amount: int) -> Call:
-    """One call of the token."""
-    return Call("token", "transfer", codec.encode([to, amount]))
 
 
 def make_genesis(keys: list[SigningKey]) -> Genesis:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -25,112 +24,29 @@ from typing import Any
 import msgspec
 
 from consensus.recovery import Anchor
-from contracts.engine import Engine
-from ledger import codec
-from ledger.blocks import genesis_record, next_header, next_time_ms
-from ledger.crypto import SigningKey
 from ledger.journal import Journal
 from ledger.keys import load_signing_key
-from ledger.seals import assemble_seal, checkpoint_message
-from ledger.state import State
 from ledger.store import BlockStore
-from ledger.transactions import identify, sign_transaction
-from ledger.types import Account, Batch, Block, BlockRecord, Call, Checkpoint, Genesis
+from ledger.types import Account, Genesis
 from network.client import Client
 from network.driver import REPLICA_RECORD
 from network.paths import NodePaths
 from network.snapshots.joining import last_join
 from network.snapshots.keeper import kept_snapshots
 from network.testnet import Node, Testnet, make_testnet
-from scripts.bench import FUNDS_EACH, GAS_LIMIT, note
+from scripts.bench import GAS_LIMIT, note
 from scripts.load import LoadSpec, account_key
+from scripts.paper_node import BLOCK_MS, Consortium, PaperNode
 from scripts.workplace import ROOT, fresh_directory
 
 ACCOUNTS = 1000
 PER_BLOCK = 200
-FUNDED_A_TRANSACTION = 50
-BLOCK_MS = 250
 JOIN_TIMEOUT_S = 600.0
 POLL_S = 0.05
-SIGNERS = (0, 1, 2)
 SNAPSHOT_EVERY = 100
 
 
 # ── the chain ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class Maker:
-    """Fills one node's directory with sealed blocks."""
-
-    def __init__(self, directory: Path, genesis: Genesis, keys: list[SigningKey], admin: SigningKey) -> None:
-        paths = NodePaths(directory)
-        self.genesis, self.keys, self.admin = genesis, keys, admin
-        self.state, self.store = State.open(paths.state), BlockStore(paths.blocks)
-        self.engine = Engine(self.state, genesis)
-        self.store.put(genesis_record(genesis, self.engine.initialise()))
-        self.random = random.Random(1)  # noqa: S311 -- the same transfers in every run
-        self.payers = [account_key(index) for index in range(ACCOUNTS)]
-
-    def fill(self, transactions: int) -> None:
-        """Deploy the token, fund the accounts, and make so many transfers."""
-        source = (ROOT / "contracts" / "examples" / "token.py").read_text()
-        arguments = codec.encode(["token", source, ["Bench", "BEN", FUNDS_EACH * ACCOUNTS]])
-        self.block([self.sign(self.admin, Call("system", "deploy", arguments))])
-        for first in range(0, ACCOUNTS, FUNDED_A_TRANSACTION):
-            some = self.payers[first : first + FUNDED_A_TRANSACTION]
-            self.block([self.sign(self.admin, *(_transfer(key, FUNDS_EACH) for key in some))])
-        for made in range(0, transactions, PER_BLOCK):
-            self.block([self.transfer() for _ in range(min(PER_BLOCK, transactions - made))])
-
-    def transfer(self) -> bytes:
-        """One between two accounts."""
-        sender, to = self.random.sample(self.payers, 2)
-        return self.sign(sender, _transfer(to, 1))
-
-    def sign(self, key: SigningKey, *calls: Call) -> bytes:
-        """A signed transaction that may come soon."""
-        salt, until = self.random.randbytes(16), self.store.height + 100
-        return sign_transaction(key, self.genesis.chain_id, calls, GAS_LIMIT * len(calls) * 5, until, salt)
-
-    def block(self, raws: list[bytes]) -> None:
-        """Execute, seal and store one."""
-        parent = self.store.tip()
-        assert parent is not None, "genesis is stored"
-        hashes = tuple(identify(raw)[1] for raw in raws)
-        height = parent.height + 1
-        batch = Batch(0, height, 0, height % 4, self.genesis.time_ms + BLOCK_MS * height, hashes)
-        outcome = self.engine.execute(height, next_time_ms(parent, batch), raws)
-        validators = self.genesis.validators.hash
-        executed = tuple(hashes[index] for index in outcome.executed)
-        assert executed == hashes, "a made block has room for all of its transactions"
-        header = next_header(
-            parent,
-            batch,
-            executed=executed,
-            transactions_root=outcome.transactions_root,
-            receipts_root=outcome.receipts_root,
-            state_root=outcome.state_root,
-            gas_used=outcome.gas_used,
-            validators_hash=validators,
-            next_validators_hash=validators,
-        )
-        votes = {}
-        for member in SIGNERS:
-            checkpoint = Checkpoint(0, height, member, header.hash)
-            votes[member] = self.keys[member].sign(checkpoint_message(self.genesis.chain_id, checkpoint))
-        seal = assemble_seal(0, height, header.hash, votes)
-        self.store.put(BlockRecord(Block(header, batch, executed), tuple(raws), outcome.receipts, seal))
-        self.engine.mark_sealed(height)
-
-    def close(self) -> None:
-        """Let go of the files, as a node that stops."""
-        self.store.sync()
-        self.store.close()
-        self.state.close()
-
-
-def _transfer(to: SigningKey, amount: int) -> Call:
-    return Call("token", "transfer", codec.encode([to.public_key.hex(), amount]))
 
 
 def make_network(directory: Path, transactions: int) -> Genesis:
@@ -146,17 +62,19 @@ def make_network(directory: Path, transactions: int) -> Genesis:
         network="bench",
     )
     network = Testnet(directory)
-    keys = [load_signing_key(node.config.validator_key_path) for node in network.nodes]
+    keys = tuple(load_signing_key(node.config.validator_key_path) for node in network.nodes)
+    people = (load_signing_key(network.account_key_path("admin")), *(account_key(index) for index in range(ACCOUNTS)))
     first, *others = (node.directory for node in network.nodes)
-    maker = Maker(first, genesis, keys, load_signing_key(network.account_key_path("admin")))
-    maker.fill(transactions)
-    maker.close()
+    node = PaperNode(first, members=Consortium(genesis, keys, people), votes=False)
+    for made in range(0, transactions, PER_BLOCK):
+        node.block([node.transfer() for _ in range(min(PER_BLOCK, transactions - made))])
+    node.close()
     for other in others[:-1]:
         for part in ("blocks", "state"):
             shutil.copytree(first / part, other / part)
         shutil.copyfile(first / "blocks.mark", other / "blocks.mark")
-    for node in network.nodes[:3]:
-        _begin_journal(NodePaths(node.directory).journal, maker.engine.height)
+    for member in network.nodes[:3]:
+        _begin_journal(NodePaths(member.directory).journal, node.engine.height)
     return genesis
 
 

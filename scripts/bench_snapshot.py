@@ -25,14 +25,14 @@ from typing import Any
 
 from contracts.engine import genesis_root
 from ledger.blocks import genesis_header, next_header, null_batch, receipts_root, transactions_root
-from ledger.seals import assemble_seal, checkpoint_message
 from ledger.snapshot_maker import make_snapshot
 from ledger.snapshot_tree import Entry
 from ledger.state import State
-from ledger.types import Block, BlockRecord, Checkpoint, Genesis
+from ledger.types import Block, BlockRecord, Genesis
 from network.snapshots.frozen import PAGE_BYTES
 from network.snapshots.restore import restore, verify_snapshot
-from scripts.paper_node import SIGNERS, key_of, make_genesis
+from scripts.paper_keys import key_of, seal_by
+from scripts.paper_node import SIGNERS, make_genesis
 
 KEY_BYTES, VALUE_BYTES = 32, 64
 KEYS_A_BLOCK = 20_000
@@ -81,11 +81,8 @@ def block_with(state_root: bytes) -> BlockRecord:
         validators_hash=made.validators.hash,
         next_validators_hash=made.validators.hash,
     )
-    votes = {}
-    for member in SIGNERS:
-        checkpoint = Checkpoint(0, 1, member, header.hash)
-        votes[member] = VALIDATORS[member].sign(checkpoint_message(made.chain_id, checkpoint))
-    return BlockRecord(Block(header, batch, ()), (), (), assemble_seal(0, 1, header.hash, votes))
+    seal = seal_by(header, {member: VALIDATORS[member] for member in SIGNERS})
+    return BlockRecord(Block(header, batch, ()), (), (), seal)
 
 
 def make(folder: Path, file: Path, rests: float) -> int:

@@ -1,14 +1,14 @@
 """A node's data directory without a node: blocks that the engine executed, sealed by keys that we hold, and its files.
 
-What lies in it afterwards is what a validator would have left that was stopped. For whoever checks such directories:
-an audit's tests, its benchmark. No network, no clock: the same directory every time.
+What lies in it afterwards is what a validator would have left that was stopped. For whoever checks or copies such
+directories: tests, and benchmarks that need a long chain at once. No network, no clock: the same directory every time.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from hashlib import sha256
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ledger import codec
 from ledger.blocks import genesis_record, next_header, next_time_ms
 from ledger.crypto import SigningKey, signing_message
 from ledger.journal import Journal
-from ledger.seals import assemble_seal, checkpoint_message
+from ledger.seals import checkpoint_message
 from ledger.state import State
 from ledger.store import BlockStore
 from ledger.transactions import identify, sign_transaction
@@ -34,23 +34,48 @@ from ledger.types import (
     Genesis,
     Header,
     Parameters,
+    Receipt,
     Seal,
     Validator,
     ValidatorSet,
 )
 from network.driver import BODY_RECORD, REPLICA_RECORD
 from network.paths import NodePaths
+from scripts.paper_keys import key_of, seal_by
 
 TIME_MS = 1_700_000_000_000
 BLOCK_MS = 250
-GAS_LIMIT = 1_000_000
+GAS_LIMIT = 100_000_000  # of a transaction: enough for a deployment, and for as many transfers as fund accounts
+SUPPLY, FUNDS_EACH = 10**15, 10**9
 FUNDED_A_TRANSACTION = 60
 SIGNERS = (0, 1, 2)
 
 
-def key_of(name: str) -> SigningKey:
-    """A key that is the same in every run."""
-    return SigningKey.from_seed(sha256(name.encode()).digest())
+def transfer(to: SigningKey, amount: int) -> Call:
+    """A call of the token."""
+    return Call("token", "transfer", codec.encode([to.public_key.hex(), amount]))
+
+
+def deployment(title: str, symbol: str) -> Call:
+    """The call that deploys the token of the examples; the whole supply is its sender's."""
+    source = files("contracts.examples").joinpath("token.py").read_text(encoding="utf-8")
+    return Call("system", "deploy", codec.encode(["token", source, [title, symbol, SUPPLY]]))
+
+
+@dataclass(frozen=True)
+class Consortium:
+    """Who takes part, with the keys of all. The first of the `people` may do everything, the others may send."""
+
+    genesis: Genesis
+    validators: tuple[SigningKey, ...]
+    people: tuple[SigningKey, ...]
+
+
+def consortium(accounts: int) -> Consortium:
+    """Four validators, and so many people; the same ones every time."""
+    validators = tuple(key_of(f"validator {number}") for number in range(4))
+    people = tuple(key_of(f"person {number}") for number in range(accounts))
+    return Consortium(make_genesis(people, validators), validators, people)
 
 
 def make_genesis(people: Sequence[SigningKey], validators: Sequence[SigningKey]) -> Genesis:
@@ -63,14 +88,19 @@ def make_genesis(people: Sequence[SigningKey], validators: Sequence[SigningKey])
 
 
 class PaperNode:
-    """The first of four validators, and a token that everybody holds some of. `close` it before others read it."""
+    """The first of four validators, and a token that everybody holds some of. `close` it before others read it.
 
-    def __init__(self, directory: Path, accounts: int = 4) -> None:
+    `votes` says whether it journals what it signs, with the bodies: what a long chain to be joined can do without.
+    """
+
+    def __init__(
+        self, directory: Path, accounts: int = 4, *, members: Consortium | None = None, votes: bool = True
+    ) -> None:
+        members = members or consortium(accounts)
         self.directory = directory
         self.paths = NodePaths(directory)
-        self.keys = [key_of(f"validator {number}") for number in range(4)]
-        self.people = [key_of(f"person {number}") for number in range(accounts)]
-        self.genesis = make_genesis(self.people, self.keys)
+        self.keys, self.people, self.genesis = members.validators, members.people, members.genesis
+        self._votes = votes
         directory.mkdir(parents=True, exist_ok=True)
         self.state = State.open(self.paths.state)
         self.store = BlockStore(self.paths.blocks)
@@ -82,25 +112,31 @@ class PaperNode:
         self._set_up()
 
     def _set_up(self) -> None:
-        source = files("contracts.examples").joinpath("token.py").read_text(encoding="utf-8")
         owner, *others = self.people
-        deploy = Call("system", "deploy", codec.encode(["token", source, ["Paper", "P", 10**15]]))
-        self.block([self.sign(owner, deploy)])
+        self._must_succeed(self.sign(owner, deployment("Paper", "P")))
         for first in range(0, len(others), FUNDED_A_TRANSACTION):
             some = others[first : first + FUNDED_A_TRANSACTION]
-            self.block([self.sign(owner, *(_transfer(key.public_key.hex(), 10**9) for key in some))])
+            self._must_succeed(self.sign(owner, *(transfer(key, FUNDS_EACH) for key in some)))
+
+    def _must_succeed(self, raw: bytes) -> None:
+        """A chain on which nobody holds anything would look like any other, and be none worth measuring."""
+        height = self.block([raw]).height
+        record = self.store.record(height)
+        assert record is not None, "it was stored just now"
+        receipt = codec.decode(record.receipts[0], Receipt)
+        assert receipt.code == "ok", f"block {height}: {receipt.code}, {receipt.message}"
 
     # ── transactions ──────────────────────────────────────────────────────────────────────────────
 
     def sign(self, key: SigningKey, *calls: Call) -> bytes:
         """A signed transaction of one's own."""
         salt, until = self.random.randbytes(16), self.engine.height + 100
-        return sign_transaction(key, self.genesis.chain_id, calls, 100 * GAS_LIMIT, until, salt)
+        return sign_transaction(key, self.genesis.chain_id, calls, GAS_LIMIT, until, salt)
 
     def transfer(self) -> bytes:
         """A transfer between two random accounts."""
         sender, to = self.random.sample(self.people, 2)
-        return self.sign(sender, _transfer(to.public_key.hex(), self.random.randint(1, 1000)))
+        return self.sign(sender, transfer(to, self.random.randint(1, 1000)))
 
     # ── blocks ────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +145,8 @@ class PaperNode:
         parent = self.store.tip()
         assert parent is not None
         height = parent.height + 1
-        batch = Batch(0, height, 0, height % 4, TIME_MS + BLOCK_MS * height, tuple(identify(raw)[1] for raw in raws))
+        hashes = tuple(identify(raw)[1] for raw in raws)
+        batch = Batch(0, height, 0, height % 4, self.genesis.time_ms + BLOCK_MS * height, hashes)
         outcome = self.engine.execute(height, next_time_ms(parent, batch), raws)
         assert len(outcome.executed) == len(raws), outcome.returned
         validators = self.genesis.validators.hash
@@ -127,16 +164,13 @@ class PaperNode:
         seal = self.seal(header) if sealed else None
         self.store.put(BlockRecord(Block(header, batch, batch.hashes), tuple(raws), outcome.receipts, seal))
         self.engine.mark_sealed(height)
-        self._journal_votes(batch, raws, header)
+        if self._votes:
+            self._journal_votes(batch, raws, header)
         return header
 
     def seal(self, header: Header, members: Sequence[int] = SIGNERS) -> Seal:
         """A seal by these members."""
-        signatures = {}
-        for member in members:
-            checkpoint = Checkpoint(header.epoch, header.height, member, header.hash)
-            signatures[member] = self.keys[member].sign(checkpoint_message(self.genesis.chain_id, checkpoint))
-        return assemble_seal(header.epoch, header.height, header.hash, signatures)
+        return seal_by(header, {member: self.keys[member] for member in members})
 
     def _journal_votes(self, batch: Batch, raws: Sequence[bytes], header: Header) -> None:
         vote = Vote(0, 0, batch.height, 0, batch.digest)
@@ -162,7 +196,3 @@ class PaperNode:
         self.journal.sync()
         for each in (self.store, self.state, self.journal):
             each.close()
-
-
-def _transfer(to: str, amount: int) -> Call:
-    return Call("token", "transfer", codec.encode([to, amount]))

@@ -22,7 +22,6 @@ from ledger import codec, proofs
 from ledger.blocks import genesis_header, next_header, receipts_root, transactions_root
 from ledger.crypto import SigningKey
 from ledger.proofs import Closing, Way
-from ledger.seals import assemble_seal, checkpoint_message
 from ledger.state import State
 from ledger.transactions import identify, sign_transaction
 from ledger.types import (
@@ -31,7 +30,6 @@ from ledger.types import (
     Block,
     BlockRecord,
     Call,
-    Checkpoint,
     Genesis,
     Header,
     LogEntry,
@@ -41,6 +39,7 @@ from ledger.types import (
     Validator,
     ValidatorSet,
 )
+from scripts.paper_keys import key_of, seal_by
 
 TIME_MS = 1_700_000_000_000
 POWERS = ((1, 1, 1, 1), (1, 1, 1, 1, 2), (3, 2, 1, 1))  # of the members of each epoch
@@ -48,11 +47,6 @@ EPOCH_HEIGHTS = 2
 STATE_KEYS = 400
 
 Maker = tuple[str, bytes | None, Callable[[], str]]  # a file's kind, where it begins, and how it is made
-
-
-def key_of(name: str) -> SigningKey:
-    """A key that is the same in every run."""
-    return SigningKey.from_seed(sha256(name.encode()).digest())
 
 
 @dataclass
@@ -104,11 +98,8 @@ class Chain:
     def seal(self, header: Header, members: list[int] | None = None) -> Seal:
         """By a quorum, or by these members."""
         keys = self.keys[header.epoch]
-        signatures = {}
-        for member in range(len(keys)) if members is None else members:
-            vote = Checkpoint(header.epoch, header.height, member, header.hash)
-            signatures[member] = keys[member].sign(checkpoint_message(header.chain_id, vote))
-        return assemble_seal(header.epoch, header.height, header.hash, signatures)
+        chosen = range(len(keys)) if members is None else members
+        return seal_by(header, {member: keys[member] for member in chosen})
 
     # ── its blocks ────────────────────────────────────────────────────────────────────────────────
 

@@ -21,7 +21,7 @@ from network.audit import Unfit
 from network.audit.rows import NUMBER, read_header, read_rest, row_check
 from network.cli import main
 from network.replay import Broken, DirectoryChain, Unknown, directory, replay
-from scripts.paper_node import PaperNode, _transfer
+from scripts.paper_node import PaperNode, transfer
 
 BLOCKS = 12
 AT = 9  # the height whose middle transaction is replayed
@@ -31,13 +31,13 @@ AT = 9  # the height whose middle transaction is replayed
 def paper(tmp_path_factory):
     """A stopped node; `wanted` is the second of three transfers of one sender in block 9."""
     node = PaperNode(tmp_path_factory.mktemp("replay") / "node")
-    sender, to = node.people[1], node.people[2].public_key.hex()
+    _, sender, to, *_ = node.people
     while node.engine.height < BLOCKS:
-        raws = [node.sign(sender, _transfer(to, amount)) for amount in (10, 20, 30)]
+        raws = [node.sign(sender, transfer(to, amount)) for amount in (10, 20, 30)]
         if node.engine.height == AT - 1:
             node.wanted = identify(raws[1])[0]
         node.block(raws)
-    node.failing = node.sign(sender, _transfer(to, 10**12))
+    node.failing = node.sign(sender, transfer(to, 10**12))
     node.block([node.failing])
     node.close()
     return node
