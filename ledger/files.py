@@ -87,4 +87,4 @@ def hold(descriptor: int, path: Path) -> None:
 
 def in_use(path: Path) -> str:
     """The sentence that an operator reads."""
-    return f"another process has {path} open: is a node running with this data directory?"
+    return f"another process has {path} open: is a node running with this data directory? Stop it first"

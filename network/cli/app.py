@@ -23,6 +23,7 @@ from network.cli import (
     snapshots,
 )
 from network.cli.console import examples
+from network.cli.negatives import TakesNegatives
 
 app = typer.Typer(
     add_completion=False,
@@ -46,10 +47,10 @@ app.command(rich_help_panel=SET_UP, epilog=snapshots.RESTORE_EXAMPLES)(snapshots
 app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
 app.command("new-contract", rich_help_panel=USE, epilog=new_contract.NEW_CONTRACT_EXAMPLES)(new_contract.new_contract)
 app.command(rich_help_panel=USE, epilog=contracts.CHECK_EXAMPLES)(contracts.check)
-app.command(rich_help_panel=USE, epilog=contracts.DEPLOY_EXAMPLES)(contracts.deploy)
+app.command(rich_help_panel=USE, epilog=contracts.DEPLOY_EXAMPLES, cls=TakesNegatives)(contracts.deploy)
 app.command(rich_help_panel=USE, epilog=contracts.UPGRADE_EXAMPLES)(contracts.upgrade)
-app.command(rich_help_panel=USE, epilog=contracts.CALL_EXAMPLES)(contracts.call)
-app.command(rich_help_panel=USE, epilog=contracts.VIEW_EXAMPLES)(contracts.view)
+app.command(rich_help_panel=USE, epilog=contracts.CALL_EXAMPLES, cls=TakesNegatives)(contracts.call)
+app.command(rich_help_panel=USE, epilog=contracts.VIEW_EXAMPLES, cls=TakesNegatives)(contracts.view)
 app.command(rich_help_panel=USE, epilog=deployed.CONTRACTS_EXAMPLES)(deployed.contracts)
 app.command(rich_help_panel=LOOK, epilog=reading.STATUS_EXAMPLES)(reading.status)
 app.command(rich_help_panel=LOOK, epilog=reading.BLOCK_EXAMPLES)(reading.block)

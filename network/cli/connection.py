@@ -45,29 +45,50 @@ def connect(url: str, genesis: Path | None = None, key: SigningKey | None = None
 
 def _require_a_gateway(urls: list[str]) -> None:
     """One quick try: the client would patiently wait for a node to come back, a person at a terminal would not."""
-    deaf = []
+    faults = []
     for url in urls:
-        found = _speaks_http(url)
-        if found:
+        fault = _fault_of(url)
+        if not fault:
             return
-        if found is not None:
-            deaf.append(url)
-    if deaf:
-        from network.client.web import GATEWAY_PORT
-
-        raise UserError(f"what listens at {', '.join(deaf)} does not speak HTTP, it is no gateway: {GATEWAY_PORT}")
-    raise UserError(f"nothing answers at {', '.join(urls)}: start a node (quorate start), or give --url")
+        faults.append(fault)
+    raise UserError("; ".join(faults))
 
 
-def _speaks_http(url: str) -> bool | None:
-    """Whether what listens there does, as far as it shows at once: None where nobody listens."""
+def _fault_of(url: str) -> str:
+    """Why there is no gateway, as far as it shows at once; "" where there may be one."""
     try:
         parts = urlsplit(url)
-        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        with socket.create_connection(address, timeout=CONNECT_TIMEOUT_S) as peer:
-            return parts.scheme == "https" or _answers_in_http(peer)
-    except (OSError, ValueError):
-        return None
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        return f"{url} is no address of a gateway ({error}): write http://HOST:PORT"
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S) as peer:
+            return _fault_of_tls(peer, url, host) if parts.scheme == "https" else _fault_of_http(peer, url)
+    except (socket.gaierror, UnicodeError):
+        return f"there is no host {host!r}: is {url} spelled right?"
+    except OSError:
+        return f"nothing answers at {url}: start a node (quorate start), or give --url"
+
+
+def _fault_of_tls(peer: socket.socket, url: str, host: str) -> str:
+    """Gateways speak plain HTTP; whatever speaks TLS before one has a certificate that this machine knows."""
+    import ssl
+
+    try:
+        ssl.create_default_context().wrap_socket(peer, server_hostname=host).close()
+    except ssl.SSLCertVerificationError as error:
+        return f"{url} shows a certificate that this machine does not trust: {error.verify_message}"
+    except ssl.SSLError:
+        return f"what listens at {url} does not speak TLS: a gateway by itself is at http://, not https://"
+    return ""
+
+
+def _fault_of_http(peer: socket.socket, url: str) -> str:
+    if _answers_in_http(peer):
+        return ""
+    from network.client.web import GATEWAY_PORT
+
+    return f"what listens at {url} does not speak HTTP, it is no gateway: {GATEWAY_PORT}"
 
 
 def _answers_in_http(peer: socket.socket) -> bool:

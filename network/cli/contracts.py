@@ -35,6 +35,7 @@ CALL_EXAMPLES = examples(
 )
 VIEW_EXAMPLES = examples("quorate view token balance_of 3d40...0af1", "quorate view token total_supply --json")
 
+INT64_MAX = (1 << 63) - 1
 Source = Annotated[Path, typer.Argument(help="The contract's source.")]
 ContractName = Annotated[
     str | None, typer.Option("--name", help="The contract's name; without it the file's.", show_default=False)
@@ -158,7 +159,9 @@ def call(
     method: Annotated[str, typer.Argument(help="One of its call methods.")],
     words: Words = None,
     key: KeyFile = None,
-    gas_limit: Annotated[int | None, typer.Option(help="Most gas to use.", min=1, show_default=False)] = None,
+    gas_limit: Annotated[
+        int | None, typer.Option(help="Most gas to use.", min=1, max=INT64_MAX, show_default=False)
+    ] = None,
     url: Url = DEFAULT_URL,
     genesis: GenesisFile = None,
     as_json: AsJson = False,
@@ -166,8 +169,10 @@ def call(
     """Call a contract in a signed transaction.
 
     Waits until the block is sealed.
-    Exit code 1 when the call failed; it changed nothing then. A negative number goes after a lone --.
+    Exit code 1 when the call failed; it changed nothing then. Behind a lone -- everything is an argument.
     """
+    if key is None and "--key" in (words or []):
+        raise UserError("--key stands behind the lone --, where everything is an argument: put it before")
     signer = open_key(key)
     with connect(url, genesis, signer) as client:
         arguments = read_arguments(method, _parameters(client, contract, method, "call"), words or [])

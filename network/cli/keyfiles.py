@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -27,8 +28,18 @@ def open_key(path: Path | None) -> SigningKey:
 
     if path is None:
         raise UserError("no key to sign with: give --key FILE, or set QUORATE_KEY (make one with `quorate keys new`)")
+    refuse_other_files(path)
     encrypted = b"ENCRYPTED PRIVATE KEY" in read_private_file(path)
     return load_signing_key(path, ask_passphrase(path) if encrypted else None)
+
+
+def refuse_other_files(path: Path) -> None:
+    """A file that holds no key is named as that, and nobody is told to hide it. Raises `UserError`."""
+    from ledger.keys import KEY_FILE_BYTES_MAX
+
+    with contextlib.suppress(OSError), path.open("rb") as file:  # what cannot be read is told of by who reads it
+        if b"PRIVATE KEY" not in file.read(KEY_FILE_BYTES_MAX):
+            raise UserError(f"{path} holds no private key: give a PEM file, as `quorate keys new` writes it")
 
 
 def ask_passphrase(path: Path, *, confirm: bool = False) -> bytes:

@@ -83,6 +83,8 @@ def _fingerprint(file: Path) -> tuple[str, str]:
         from ledger.genesis import load_genesis
 
         return "chain id", load_genesis(file).chain_id.hex()
+    if b"PRIVATE KEY" not in text:
+        raise UserError(f"{file} is none of what has a fingerprint: a certificate (PEM), a genesis file, a key file")
     return "public key", open_key(file).public_key.hex()
 
 

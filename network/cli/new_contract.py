@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from network.cli.console import AsJson, UserError, examples, say, say_json, short
+from network.cli.console import AsJson, UserError, examples, hint, say, say_json, short
 from network.cli.names import check_name
 
 NEW_CONTRACT_EXAMPLES = examples("quorate new-contract auction", "quorate new-contract sealed-auction --into house")
@@ -39,6 +39,8 @@ def new_contract(
     say("Next:")
     for command, meaning in _next_steps(into, module):
         say(f"  {command:<66}  # {meaning}")
+    if lacks := [tool for tool in ("pytest", "mypy") if find_spec(tool) is None]:
+        hint(f"{' and '.join(lacks)} are not in this environment: make setup (in the checkout), or pip install them")
 
 
 def _class_name(module: str) -> str:

@@ -12,6 +12,8 @@ import typer
 
 from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
 from network.cli.console import UserError, examples, hint, say, short
+from network.cli.negatives import TakesNegatives
+from network.cli.newfiles import refuse_existing, write_new
 from network.cli.receipts import read_header_hash
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def event(
     _write(["event", transaction_id, str(number)], name, output, header, url, genesis)
 
 
-@app.command(epilog=STATE_EXAMPLES)
+@app.command(epilog=STATE_EXAMPLES, cls=TakesNegatives)
 def state(
     contract: Annotated[str, typer.Argument(help="The contract.")],
     variable: Annotated[str, typer.Argument(help="A state variable that it declares.")],
@@ -134,15 +136,14 @@ def _write(
     from network.cli.proven import tell
 
     target = output or Path(name.replace("/", "_"))
-    if target.exists():
-        raise UserError(f"{short(target)} exists already: choose another name with --output")
+    refuse_existing(target, "choose another name with --output")
     begin = read_header_hash(header)
     known = None if begin or genesis is None else load_genesis(genesis)
     with connect(url) as client:
         route = "/".join(quote(part, safe="") for part in path)
         text = as_text(client.get(f"/v1/proofs/{route}", header=begin.hex() or None, height=height))
     found = _checked(text, path, height, begin or known)
-    target.write_text(text)
+    write_new(target, text)
     if found is None:
         hint("not checked: give --genesis FILE, and what the node gives is verified before it is written")
     else:

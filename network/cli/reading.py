@@ -10,6 +10,7 @@ import typer
 from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
 from network.cli.console import AsJson, UserError, examples, say, say_fields, say_json, short
 from network.cli.moments import utc
+from network.cli.newfiles import refuse_existing, write_new
 from network.cli.outcomes import outcome_rows, shown
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ def tx(
     --receipt writes the proof that `quorate verify` checks.
     """
     _check_id(transaction_id)
-    if receipt is not None and receipt.exists():
-        raise UserError(f"{receipt} exists already: choose another name for the receipt")
+    if receipt is not None:
+        refuse_existing(receipt, "choose another name for the receipt")
     with connect(url, genesis) as client:
         found = client.transaction(transaction_id)
         if receipt is not None:
-            receipt.write_text(_receipt_text(client, transaction_id, checked=genesis is not None))
+            write_new(receipt, _receipt_text(client, transaction_id, checked=genesis is not None))
     if as_json:
         say_json(found)
     else:

@@ -42,7 +42,7 @@ def snapshot(
     from network.cli.progress import Progress
 
     progress = Progress()
-    manifest = _explained(lambda: _take(data, _genesis_of(genesis, data), out, progress.show), progress)
+    manifest = _explained(lambda: _take(data, _genesis_of(genesis, data), out, progress.show), progress, out=out)
     size = out.stat().st_size
     if as_json:
         say_json({"file": str(out), "bytes": size, **_document(manifest)})
@@ -76,15 +76,15 @@ def restore(
         say_json({"valid": True, **_document(manifest)}) if as_json else _tell_valid(file, manifest)
         return
     assert data is not None, "checked above"
-    restored = _explained(lambda: _restore(file, data, trusted, progress.show), progress, file)
+    restored = _explained(lambda: _restore(file, data, trusted, progress.show), progress, file, data)
     if as_json:
         say_json({"data": str(data), "height": restored.height, "journal": restored.journal})
     else:
         _tell_restored(data, restored)
 
 
-def _explained(work: Any, progress: Any, file: Path | None = None) -> Any:
-    """The result of some work; an error of it as one line for a person."""
+def _explained(work: Any, progress: Any, file: Path | None = None, out: Path | None = None) -> Any:
+    """The result of some work; an error of it as one line for a person, that names what was read or written."""
     from ledger.errors import InvalidProof
     from network.api import NodeUnavailable
 
@@ -94,6 +94,10 @@ def _explained(work: Any, progress: Any, file: Path | None = None) -> Any:
         raise UserError(f"{short(file)} is invalid, because {error}" if file else str(error)) from None
     except NodeUnavailable as error:
         raise UserError(f"the node stopped answering: {error}. Try again") from None
+    except OSError as error:
+        if error.filename or out is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(out)) from None
     except KeyboardInterrupt:
         progress.clear()
         hint("interrupted; the same command again does the rest")
@@ -108,6 +112,8 @@ def _genesis_of(path: Path | None, data: Path | None) -> Genesis:
     if path is None:
         if data is None:
             raise UserError("no genesis to check against: give --genesis FILE")
+        if not data.is_dir():
+            raise UserError(f"{short(data)} is no directory: give the data directory of a node")
         path = data / "genesis.json"
         if not path.exists():
             raise UserError(f"no genesis to check against: give --genesis FILE, or put it into {short(data)}")
@@ -164,7 +170,13 @@ def _tell_restored(data: Path, restored: Restored) -> None:
         found = "no votes.journal there" if restored.journal == "none" else "a blank votes.journal, which was set aside"
         say(f"There was {found}: nothing shows what this key signed before. Its validator will stay silent until the")
         say("others have told how far its votes may reach and the chain is a window past that: see `quorate status`.")
-    say(f"Next: quorate start {short(data)}")
+    lacks = [name for name in ("node.toml", "genesis.json", "keys") if not (data / name).exists()]
+    if lacks:
+        say(
+            f"Next: put the member's {', '.join(lacks)} there, which no backup holds, then: quorate start {short(data)}"
+        )
+    else:
+        say(f"Next: quorate start {short(data)}")
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:

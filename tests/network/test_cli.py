@@ -258,6 +258,28 @@ def test_testnet_refuses_accounts_that_cannot_be(
     assert not (tmp_path / "net").exists()
 
 
+def test_a_key_behind_the_lone_dashes_is_told_apart_from_none(quorate: Callable[..., Result]) -> None:
+    result = quorate("call", "token", "transfer", "ann", "--", "-5", "--key", "k.pem")
+    assert (result.code, result.err) == (
+        1,
+        "quorate: --key stands behind the lone --, where everything is an argument: put it before\n",
+    )
+
+
+def test_only_what_has_a_fingerprint_is_asked_for_one(quorate: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Nothing\n")
+    result = quorate("keys", "fingerprint", tmp_path / "README.md")
+    assert (result.code, "README.md is none of what has a fingerprint" in result.err) == (1, True)
+
+
+def test_a_backup_of_a_directory_that_is_none_says_so(quorate: Callable[..., Result], tmp_path: Path) -> None:
+    result = quorate("snapshot", tmp_path / "backup.snapshot", "--data", tmp_path / "nowhere")
+    assert (result.code, result.err) == (
+        1,
+        f"quorate: {tmp_path}/nowhere is no directory: give the data directory of a node\n",
+    )
+
+
 # ── arguments ─────────────────────────────────────────────────────────────────────────────────────
 
 

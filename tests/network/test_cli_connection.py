@@ -97,3 +97,23 @@ def test_nobody_at_all(status_of: Typed) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     assert status_of(url) == (1, f"quorate: nothing answers at {url}: start a node (quorate start), or give --url\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:999999", "is no address of a gateway (Port out of range 0-65535): write http://HOST:PORT"),
+        ("http://nobody.invalid:8101", "there is no host 'nobody.invalid': is http://nobody.invalid:8101 spelled"),
+        ("127.0.0.1:8101", "--url '127.0.0.1:8101' is no address of a gateway: write http://HOST:PORT"),
+        ("http://", "--url 'http://' is no address of a gateway"),
+    ],
+)
+def test_an_address_that_cannot_be_one(status_of: Typed, url: str, said: str) -> None:
+    code, words = status_of(url)
+    assert (code, said in words) == (1, True), words
+
+
+def test_https_before_a_gateway_itself_is_told_at_once(status_of: Typed) -> None:
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
+        code, said = status_of(url.replace("http:", "https:"))
+    assert (code, "does not speak TLS: a gateway by itself is at http://, not https://" in said) == (1, True), said

@@ -226,6 +226,7 @@ def test_a_failed_call_says_why_and_ends_with_one(quorate: Shell) -> None:
         (("call", "token", "transfer", "x"), "number of arguments expected: 2, found: 1"),
         (("call", "token", "transfer", "x", "much"), "argument 'amount' of transfer(to: str, amount: int): 'much'"),
         (("view", "token", "transfer", "x", "1"), "token has no view 'transfer'"),
+        (("call", "token", "transfer", "x", "much", "-5"), "number of arguments expected: 2, found: 3"),
         (("block", "999999"), "unknown_block"),
         (("tx", "ab" * 32), "unknown_transaction"),
         (("deploy", "none.py"), "none.py: No such file or directory"),

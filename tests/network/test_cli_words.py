@@ -1,0 +1,89 @@
+"""Words of the command line: negative numbers among arguments, files to be written, files that are something else."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from network.cli.console import UserError
+from network.cli.keyfiles import open_key
+from network.cli.negatives import TakesNegatives
+from network.cli.newfiles import refuse_existing, write_new
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "key", "flag"),
+    [
+        ("ann -5", ["ann", "-5"], None, False),
+        ("ann -5 --key k.pem --json", ["ann", "-5"], "k.pem", True),
+        ("--key k.pem ann -1.5 bob", ["ann", "-1.5", "bob"], "k.pem", False),
+        ("--key=k.pem -5", ["-5"], "k.pem", False),
+        ("--json -5 7", ["-5", "7"], None, True),
+        ("--key -5 -6", ["-6"], "-5", False),
+        ("ann --key k.pem -- -5 --json", ["ann", "-5", "--json"], "k.pem", False),
+        ("ann 5", ["ann", "5"], None, False),
+    ],
+)
+def test_a_negative_number_is_an_argument(typed: str, words: list[str], key: str | None, flag: bool) -> None:
+    found = _run(typed)
+    assert (found.exit_code, found.output.strip()) == (0, repr((words, key, flag))), found.output
+
+
+@pytest.mark.parametrize("typed", ["ann -5 --kee k.pem", "ann -x", "ann -5x", "ann -5 --key"])
+def test_what_is_no_number_is_still_no_option(typed: str) -> None:
+    assert _run(typed).exit_code == 2
+
+
+def _run(typed: str) -> Any:
+    app = typer.Typer()
+
+    @app.command(cls=TakesNegatives)
+    def command(
+        words: list[str],
+        key: Annotated[str | None, typer.Option("--key", "-k")] = None,
+        flag: Annotated[bool, typer.Option("--json")] = False,
+    ) -> None:
+        typer.echo(repr((words, key, flag)))
+
+    return CliRunner().invoke(app, typed.split())
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "receipt.json"
+    write_new(target, "ä")
+    assert target.read_bytes() == "ä".encode()
+    with pytest.raises(UserError, match=r"receipt\.json exists already: take another"):
+        refuse_existing(target, "take another")
+    with pytest.raises(FileExistsError):
+        write_new(target, "b")
+    assert target.read_text() == "ä"
+
+
+def test_a_full_disk_is_told_with_the_name_and_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def open_full(path: Path, *words: Any, **options: Any) -> Any:
+        opened(path, *words, **options).close()
+        return opened(Path("/dev/full"), "w")
+
+    monkeypatch.setattr(Path, "open", open_full)
+    target = tmp_path / "receipt.json"
+    with pytest.raises(OSError, match=f"No space left on device: '{target}'") as full:
+        write_new(target, "text")
+    assert (full.value.errno, full.value.filename, target.exists()) == (errno.ENOSPC, str(target), False)
+
+
+def test_a_file_that_holds_no_key_is_named_as_that_whatever_its_mode(tmp_path: Path) -> None:
+    """Nobody is told to run chmod on a genesis file."""
+    for mode in (0o644, 0o600):
+        (tmp_path / "genesis.json").write_text("{}")
+        (tmp_path / "genesis.json").chmod(mode)
+        with pytest.raises(UserError, match=r"genesis\.json holds no private key: give a PEM file"):
+            open_key(tmp_path / "genesis.json")
