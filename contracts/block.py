@@ -14,11 +14,12 @@ from typing import Final
 import msgspec
 
 from contracts import codes, costs
+from contracts.arguments import decode_arguments, pay_for_parts
 from contracts.catalogue import SYSTEM, Catalogue, NodeFault
 from contracts.invocation import Invocation, Setting
 from contracts.language.interface import Failure, Meter
 from contracts.leftovers import LEFTOVERS
-from contracts.receipts import decode_arguments, fit_message
+from contracts.receipts import fit_message
 from contracts.storage import Reader
 from contracts.system import account_key, roles_in
 from contracts.writes import WriteSet
@@ -197,6 +198,7 @@ def _run_calls(invocation: Invocation, body: TransactionBody, size: int, results
     roles = _roles_in(record)
     for call in body.calls:
         _require_right(roles, call.contract)
+        pay_for_parts(invocation.meter, call.args)
         arguments = decode_arguments(call.args)
         results.append(invocation.call(sender, call.contract, call.method, arguments))
 

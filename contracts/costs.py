@@ -14,6 +14,8 @@ from typing import Final
 
 TRANSACTION: Final = 10_000  # reading, naming and checking one signed transaction, and its receipt
 TRANSACTION_BYTE: Final = 3  # it is hashed, stored and sent to every member
+ARGUMENT_PART: Final = 80  # of a list, dict or integer beyond 64 bits in the arguments of a transaction's call
+ARGUMENT_PARTS_FREE: Final = 100  # of these, the first; they are counted by the bytes that may begin one
 CALL: Final = 1_000  # a frame: of a transaction's calls, and of calls between contracts
 CALL_BYTES_PER_UNIT: Final = 8  # arguments and results cross between contracts as bytes
 RESULT_BYTE: Final = 1  # a result is kept in the receipt
@@ -30,6 +32,7 @@ EVENT: Final = 1_000  # an event, besides its bytes
 EVENT_BYTE: Final = 1  # of its fields, which the receipt keeps
 CODE_BYTE: Final = 2  # of the source of each contract that a transaction calls, once
 COMPILE_BYTE: Final = 1_000  # of a source that is deployed: checked and compiled once by every member
+REPLACED_BYTE: Final = 10  # of the source that an upgrade replaces: its words are counted, to give their room back
 KEY_CHECK: Final = 350_000  # whether a new account's key is a point of prime order: a millisecond and a half
 
 VIEW_GAS_MAX: Final = 50_000_000  # of one view call, which nobody pays for

@@ -145,9 +145,9 @@ class Frame:
     def _cross(self, contract: str, method: str, args: list[Any], read_only: bool) -> Any:
         data = encode_value(args)
         self._meter.charge(len(data) // costs.CALL_BYTES_PER_UNIT)
-        result = encode_value(self._invocation.call_from(self, contract, method, codec.decode(data), read_only))
+        result = encode_value(self._invocation.call_from(self, contract, method, codec.decode_own(data), read_only))
         self._meter.charge(len(result) // costs.CALL_BYTES_PER_UNIT)
-        return codec.decode(result)
+        return codec.decode_own(result)
 
     def compile(self, source: str) -> Loaded:
         """For the system contract: the program of a source. Raises `SourceRefused`."""

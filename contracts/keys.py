@@ -188,18 +188,15 @@ def _read_element(encoded: bytes, position: int) -> tuple[Element, int]:
 
 
 def _read_escaped(encoded: bytes, position: int) -> tuple[bytes, int]:
-    parts: list[bytes] = []
-    while True:
-        zero = encoded.find(b"\x00", position)
-        if zero < 0:
-            raise ValueError("not a state key: an element is cut short")
-        parts.append(encoded[position:zero])
-        position = zero + 2
-        follower = encoded[zero + 1 : position]
-        if follower == b"\x01":
-            return b"\x00".join(parts), position
-        if follower != b"\xff":
-            raise ValueError("not a state key: a zero byte is neither escaped nor a stop")
+    # A zero is always followed by FF or is the stop, so the first stop is the end, however many zeros come before it.
+    end = encoded.find(_STOP, position)
+    if end < 0:
+        raise ValueError("not a state key: an element is cut short")
+    written = encoded[position:end]
+    data = written.replace(_ESCAPED_ZERO, b"\x00")
+    if written.count(b"\x00") != len(written) - len(data):
+        raise ValueError("not a state key: a zero byte is neither escaped nor a stop")
+    return data, end + len(_STOP)
 
 
 def _read_integer(encoded: bytes, position: int) -> tuple[int, int]:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts import codes, costs
+from contracts.arguments import decode_arguments, pay_for_parts
 from contracts.catalogue import CONTRACTS, SYSTEM, Catalogue, Loaded, NodeFault, Read, read_record
 from contracts.invocation import Invocation, Setting
 from contracts.keys import BadKey, scan_prefix, split_key, state_key
 from contracts.language.interface import Failure, Meter
 from contracts.leftovers import LEFTOVERS
-from contracts.receipts import decode_arguments, fit_message
+from contracts.receipts import fit_message
 from contracts.storage import Reader
 from contracts.watched_meter import Late, TookTooLong, WatchedMeter
 from ledger import codec
@@ -92,6 +93,7 @@ def run_view(
     meter = Meter(costs.VIEW_GAS_MAX) if late is None else WatchedMeter(costs.VIEW_GAS_MAX, late)
     invocation = Invocation(catalogue=catalogue, reader=reader, below=(), setting=setting, meter=meter, read_only=True)
     try:
+        pay_for_parts(meter, args)
         value = invocation.call(sender, contract, method, decode_arguments(args))
         failure = None
     except Failure as raised:

@@ -24,6 +24,7 @@ from ledger.types import Parameters, Receipt
 GAS_LIMIT = 10**14
 PREPARED = 100  # turns in one transaction
 _SPOIL = "ab" * 500
+_WIDE = "chr(128512) * 30_000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class HostRow:
     turns: int = 300
     cold: bool = False  # with nothing of the state at hand
 
+
+_SHEET = "Sheet(" + ", ".join([f"cell{place}={place}" for place in range(32)]) + ")"
+_FULL = "for i in range(1_000):\n    self.full[i] = 1"
+_ITEMS = "if len(self.items) < 300:\n    for i in range(300):\n        self.items.append(i)"
+_PAIRS = "for i in range(300):\n    self.pairs['p', i] = 1"
 
 HOST_ROWS = (
     HostRow("Map[new] = int", "self.numbers[turn] = 1"),
@@ -108,11 +114,55 @@ HOST_ROWS = (
     HostRow("call with a view", "x = self.call('other', 'look', [5])"),
     HostRow("call with 60000 characters", "x = self.call('other', 'back', [s])", setup="s = 'a' * 60_000", turns=50),
     HostRow("call with 1000 items", "x = self.call('other', 'back', [s])", setup="s = [1] * 1_000", turns=100),
+    HostRow("call by an interface", "x = self.at(Other, 'other').look(5)"),
+    HostRow("call with 30000 wide characters", "x = self.call('other', 'back', [s])", setup=f"s = {_WIDE}", turns=30),
+    HostRow("call with 1000 lists", "x = self.call('other', 'back', [s])", setup="s = [[]] * 1_000", turns=50),
+    HostRow(
+        "call with 1000 of 256 bits", "x = self.call('other', 'back', [s])", setup="s = [2**255] * 1_000", turns=30
+    ),
+    HostRow("call with 1000 Decimals", "x = self.call('other', 'sums', [s])", setup="s = ['1.5'] * 1_000", turns=30),
+    HostRow("call with 1000 Addresses", "x = self.call('other', 'names', [s])", setup="s = ['ab'] * 1_000", turns=30),
+    HostRow("call with 1000 tuples", "x = self.call('other', 'twos', [s])", setup="s = [(1, 2)] * 1_000", turns=30),
+    HostRow("call with 1000 last options", "x = self.call('other', 'unions', [s])", setup="s = [{}] * 1_000", turns=30),
+    HostRow("Map[warm] of 30000 wide characters", "x = self.texts['w']", f"self.texts['w'] = {_WIDE}", turns=50),
+    HostRow("Map[warm] of 1000 of 256 bits", "x = self.texts['w']", "self.texts['w'] = [2**255] * 1_000", turns=50),
+    HostRow("Map[new] = Record", "self.sheets[turn] = s", setup=f"s = {_SHEET}", turns=50),
+    HostRow("Map[warm] Record", "x = self.sheets[0]", f"self.sheets[0] = {_SHEET}"),
+    HostRow("event of a Record", "self.emit(Filed(sheet=s))", setup=f"s = {_SHEET}", turns=40),
+    HostRow("List[0:300]", "x = self.items[0:300]", _ITEMS, turns=20),
+    HostRow("Map.items(1000, reverse)", "x = self.full.items(1_000, reverse=True)", _FULL, turns=3),
+    HostRow("Map.keys(1) with bounds", "x = self.full.keys(1, after=500, before=700)", _FULL),
+    HostRow("Map.keys(300) with a prefix", "x = self.pairs.keys(300, prefix='p')", _PAIRS, turns=3),
+    HostRow("Map.keys(300) of bytes", "x = self.bytes_.keys(300)", "self.fill_bytes()", turns=3),
+    HostRow("Map.keys(300) of four parts", "x = self.fours.keys(300)", "self.fill_fours()", turns=3),
 )
 
-_IMPORTS = "from contracts import Address, Contract, Decimal, Event, List, Map, Value, Var, call, view\n"
+_IMPORTS = (
+    "from contracts import Address, Contract, Decimal, Event, Interface, List, Map, Record, Value, Var, call, view\n"
+)
+_KINDS = [f"Kind{place}" for place in range(7)]
+_RECORDS = "".join(
+    [f"class {name}(Record):\n" + "".join([f"    field_{cell}: int\n" for cell in range(32)]) + "\n" for name in _KINDS]
+)
 _OTHER = f"""{_IMPORTS}
+{_RECORDS}
 class Other(Contract):
+    @view
+    def sums(self, given: list[Decimal]) -> int:
+        return len(given)
+
+    @view
+    def names(self, given: list[Address]) -> int:
+        return len(given)
+
+    @view
+    def twos(self, given: list[tuple[int, int]]) -> int:
+        return len(given)
+
+    @view
+    def unions(self, given: list[{" | ".join(_KINDS)} | dict[str, int]]) -> int:
+        return len(given)
+
     @call
     def nothing(self) -> None:
         pass
@@ -142,7 +192,19 @@ class Wide(Event):
     g: str
     h: str
 
+class Sheet(Record):
+{"".join([f"    cell{place}: int{chr(10)}" for place in range(32)])}
+class Filed(Event):
+    sheet: Sheet
+
+class Other(Interface):
+    @view
+    def look(self, given: int) -> int: ...
+
 class Store(Contract):
+    sheets: Map[int, Sheet]
+    bytes_: Map[bytes, int]
+    fours: Map[tuple[str, int, bytes, bool], int]
     numbers: Map[int, int]
     texts: Map[str, Value]
     pairs: Map[tuple[str, int], int]
@@ -159,6 +221,14 @@ class Store(Contract):
             self.gone[key] = 1
         for key in range(300):
             del self.gone[key]
+
+    def fill_bytes(self):
+        for key in range(300):
+            self.bytes_[bytes(480) + key.to_bytes(2, "big")] = 1
+
+    def fill_fours(self):
+        for key in range(300):
+            self.fours["owner", key, bytes(100), True] = 1
 
     def remember(self):
         for key in range(300):
@@ -271,6 +341,18 @@ def transaction_rows(bench: HostBench) -> Iterator[tuple[str, int, Timed]]:
 
     yield "transaction", 100, transactions
     yield "call of a transaction", 60, calls
+
+    def with_argument(argument: list[Any]) -> Timed:
+        def timed(n: int) -> tuple[float, int]:
+            batch = [bench.sign(("other", "back", argument)) for _ in range(n)]
+            return bench.timed_block(batch) if batch else (0.0, 0)
+
+        return timed
+
+    yield "argument of 10000 lists", 5, with_argument([[]] * 10_000)
+    yield "argument of 10000 dicts", 5, with_argument([{}] * 10_000)
+    yield "argument of 20000 integers", 5, with_argument([1] * 20_000)
+    yield "argument of 3000 of 256 bits", 5, with_argument([2**255] * 3_000)
     yield "argument and result of 10000 characters", 20, large(10_000)
     yield "deployment of the registry", 5, deployments("registry", examples.source("registry"))
     yield "deployment of dense lines", 2, deployments("dense", dense_source())

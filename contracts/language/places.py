@@ -55,7 +55,7 @@ def part_of(kind: Type, value: Any, what: str) -> Any:
         fail(codes.BAD_TYPE, f"{what} must be {kind.text}, not {type_name(value)}")
     if kind is ADDRESS:
         if not is_address(value):
-            fail(codes.BAD_TYPE, f"{what} is none: {why_not(value)}")
+            fail(codes.BAD_TYPE, f"{what} is no Address: {why_not(value)}")
         return value
     if (kind.kind is str or kind.kind is bytes) and len(value) > limits.KEY_CHARACTERS_MAX:
         fail(codes.SIZE_LIMIT, f"{what} of {len(value)}, at most {limits.KEY_CHARACTERS_MAX} are allowed")

@@ -209,7 +209,8 @@ def _check_calls(unit: Unit) -> None:
         deepest = function.frames + 2
         for callee, (at, node) in function.calls.items():
             if callee in (*path, name):
-                unit.problem(node, "recursion", f"{callee} calls itself, by way of {name}: there is no recursion")
+                way = "" if callee == name else f", by way of {name}"
+                unit.problem(node, "recursion", f"{callee} calls itself{way}: there is no recursion")
                 continue
             if len(path) < limits.FUNCTIONS_MAX:
                 deepest = max(deepest, at + 2 + visit(callee, (*path, name)))

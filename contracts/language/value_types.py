@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from contracts.address import is_address, why_not
@@ -67,7 +68,7 @@ class AddressType(Scalar):
             raise self.refuse(value)
         meter.charge(gas.ADDRESS)
         if not is_address(value):
-            raise Misfit(f"is none: {why_not(value)}")
+            raise Misfit(f"is no Address: {why_not(value)}")
         return value
 
 
@@ -181,10 +182,20 @@ class RecordOf(Type):
             raise self.refuse(value)
         _count(meter, value)
         depth = _deeper(depth)
-        kinds = dict(self.fields)
+        kinds = self._kinds
         if value.keys() != kinds.keys():
-            raise Misfit(f"must have the fields of {self.name}, each and no other: {', '.join(kinds)}")
+            raise Misfit(self._wanted)
         return {key: kinds[key].fit(meter, item, depth, outside) for key, item in value.items()}
+
+    # Both are made once: a record may be the option of a union that most values are not.
+
+    @cached_property
+    def _kinds(self) -> dict[str, Type]:
+        return dict(self.fields)
+
+    @cached_property
+    def _wanted(self) -> str:
+        return f"must have the fields of {self.name}, each and no other: {', '.join(self._kinds)}"
 
 
 @dataclass(frozen=True)

@@ -684,7 +684,7 @@ def decode(meter: Meter, data: bytes) -> Any:
     if meter.left < 0:
         meter.run_out()
     try:
-        value = codec.decode(data)
+        value = codec.decode_own(data)
     except CodecError as error:
         # What the state holds was encoded here; anything else is damage, and a fault of the node.
         raise RuntimeError("the state holds bytes that are no value") from error

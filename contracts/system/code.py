@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, cast
 from contracts import codes, costs
 from contracts.catalogue import CONTRACTS, LAYOUTS, PROGRAMS, SOURCES, SYSTEM, Loaded
 from contracts.keys import Key
-from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Method, SourceRefused
+from contracts.language.interface import Bounds, Context, Failure, Host, Meter, Method, SourceRefused, Value
 from contracts.language.source import memory_of
 from contracts.system.roles import REGISTERED, roles_in
 from ledger import codec, hashing, points
@@ -48,7 +48,7 @@ class SystemHost(Host, Protocol):
 # ── entry points ──────────────────────────────────────────────────────────────────────────────────
 
 
-def deploy(host: SystemHost, meter: Meter, name: str, source: str, args: list[Any]) -> None:
+def deploy(host: SystemHost, meter: Meter, name: str, source: str, args: list[Value]) -> None:
     """Deploy a contract and run its init with these arguments. Needs the role deployer."""
     _require_role(host, "deployer")
     _require_name(name)
@@ -73,7 +73,9 @@ def upgrade(host: SystemHost, meter: Meter, name: str, source: str) -> int:
     loaded = _compile(host, meter, source)
     if loaded.program.code_hash == record["code_hash"]:
         raise Failure(codes.BAD_VALUE, f"this very source is version {record['version']} of contract {name}")
-    _make_room(host, memory_of(source), memory_of(_get(host, SOURCES, (name, record["version"]))["source"]))
+    old = _get(host, SOURCES, (name, record["version"]))["source"]
+    meter.charge(costs.REPLACED_BYTE * len(old))
+    _make_room(host, memory_of(source), memory_of(old))
     _put(host, LAYOUTS, (name,), _grown_layout(_get(host, LAYOUTS, (name,)), loaded))
     version: int = record["version"] + 1
     _put_version(host, name, version, record["owner"], loaded)
@@ -96,23 +98,23 @@ def set_owner(host: SystemHost, _meter: Meter, name: str, owner: str) -> None:
     host.emit("OwnerSet", {"name": name, "old": record["owner"], "new": owner})
 
 
-def contract(host: SystemHost, _meter: Meter, name: str) -> Any:
+def contract(host: SystemHost, _meter: Meter, name: str) -> Value:
     """The record of a contract: version, code hash, owner and the height of that version; None where there is none."""
     return _get(host, CONTRACTS, (name,))
 
 
-def contracts(host: SystemHost, _meter: Meter, after: str, limit: int) -> list[Any]:
+def contracts(host: SystemHost, _meter: Meter, after: str, limit: int) -> list[Value]:
     """Records of contracts by ascending name, from the one after `after` ("" for the first), at most 100."""
     found = _page(host, CONTRACTS, after, limit)
     return [{"name": key, **codec.decode(value)} for key, value in found]
 
 
-def source(host: SystemHost, _meter: Meter, name: str, version: int) -> Any:
+def source(host: SystemHost, _meter: Meter, name: str, version: int) -> Value:
     """One version of a contract's code: the source, who put it there and when; None where there is none."""
     return _get(host, SOURCES, (name, version))
 
 
-def versions(host: SystemHost, _meter: Meter, name: str, after: int, limit: int) -> list[Any]:
+def versions(host: SystemHost, _meter: Meter, name: str, after: int, limit: int) -> list[Value]:
     """The versions of a contract above `after` (0 for all), at most 100: code hash, who put it there and when."""
     if not 1 <= limit <= PAGE_MAX or after < 0:
         raise Failure(codes.BAD_VALUE, f"limit must be 1 to {PAGE_MAX}, and after a version or 0")
@@ -181,22 +183,19 @@ def _method(kind: str, entry: _Entry) -> Method:
     return Method(entry.__name__, kind, parameters, returns, (entry.__doc__ or "").strip(), 0)
 
 
-_TAKES: Final[dict[str, Callable[[Any], bool]]] = {
-    "str": lambda value: type(value) is str,
-    "int": lambda value: type(value) is int,
-    "list[str]": lambda value: type(value) is list and all(type(item) is str for item in value),
-    "list[Any]": lambda value: type(value) is list,
-}
+_KINDS: Final[dict[str, type]] = {"str": str, "int": int, "list[Value]": list}
 
 
 def _check_arguments(method: Method, args: list[Any]) -> None:
+    """In the words of the language."""
     if len(args) != len(method.parameters):
-        raise Failure(
-            codes.BAD_ARGUMENTS, f"{method.name} takes {len(method.parameters)} arguments, {len(args)} were given"
-        )
+        wanted = ", ".join([name for name, _ in method.parameters])
+        message = f"{method.name} takes {len(method.parameters)} arguments ({wanted}), not {len(args)}"
+        raise Failure(codes.BAD_ARGUMENTS, message)
     for (name, text), value in zip(method.parameters, args, strict=True):
-        if not _TAKES[text](value):
-            raise Failure(codes.BAD_ARGUMENTS, f"argument {name} of {method.name} must be {text}")
+        if type(value) is not _KINDS[text]:
+            found = "None" if value is None else type(value).__name__
+            raise Failure(codes.BAD_ARGUMENTS, f"the argument {name!r} of {method.name} must be {text}, not {found}")
 
 
 # ── rules ─────────────────────────────────────────────────────────────────────────────────────────

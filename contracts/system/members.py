@@ -80,6 +80,7 @@ class Members(Contract):
     def remove_account(self, public_key: Address) -> None:
         """Make a key unknown: it can send nothing more. For admins; the last admin stays."""
         self.require_admin()
+        require(public_key in self.registered, f"{public_key} is no account of this network")
         before = self.registered.pop(public_key)
         self.count_admins("admin" in before["roles"], False)
         self.emit(AccountRemoved(public_key=public_key, name=before["name"]))

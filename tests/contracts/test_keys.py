@@ -1,5 +1,7 @@
 """State keys: two places never share one, and a scan meets them in the order of the keys."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,25 @@ def test_moving_a_letter_between_neighbours_makes_another_key():
 def test_a_zero_byte_inside_a_key_does_not_end_it():
     assert state_key("t", "m", ("a\0", "b")) != state_key("t", "m", ("a", "\0b"))
     assert state_key("t", "m", ("a", "")) != state_key("t", "m", ("a\0",))
+
+
+def test_a_key_of_nothing_but_zeros_is_read_in_no_time():
+    def seconds(data):
+        prefix = len(scan_prefix("t", "m"))
+        times = []
+        for _ in range(50):
+            before = time.thread_time()
+            assert split_suffix(state_key("t", "m", (data,)), prefix) == (data,)
+            times.append(time.thread_time() - before)
+        return min(times)
+
+    assert seconds(bytes(500)) < 20 * seconds(b"a" * 500)  # zero by zero it took 60 times as long
+
+
+@pytest.mark.parametrize("inside", [b"\0", b"\0\0", b"\0\x02", b"a\0\0\xff", b"\0\xff\0"])
+def test_a_zero_that_is_neither_escaped_nor_a_stop_is_in_no_key(inside):
+    with pytest.raises(ValueError, match="neither escaped nor a stop"):
+        split_key(scan_prefix("t", "m") + b"\x03" + inside + b"\0\x01\0")
 
 
 def test_one_true_and_their_texts_are_four_keys():

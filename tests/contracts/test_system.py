@@ -49,7 +49,23 @@ def test_a_removed_account_is_a_stranger(chain):
     assert chain.send("ada", ("system", "remove_account", chain.address("cleo"))).code == "ok"
     assert account(chain, "cleo") is None
     assert chain.send("cleo", ("system", "parameters")).code == "unknown_sender"
-    assert chain.send("ada", ("system", "remove_account", chain.address("cleo"))).code == "key_error"
+    again = chain.send("ada", ("system", "remove_account", chain.address("cleo")))
+    assert (again.code, again.message) == ("failed", f"{chain.address('cleo')} is no account of this network")
+
+
+def test_what_is_no_list_of_arguments_is_told_in_the_words_of_the_language(chain):
+    for arguments, message in (
+        (("counter",), "deploy takes 3 arguments (name, source, args), not 1"),
+        (("counter", "counter", [], 1), "deploy takes 3 arguments (name, source, args), not 4"),
+        ((None, "counter", []), "the argument 'name' of deploy must be str, not None"),
+        (("counter", b"counter", []), "the argument 'source' of deploy must be str, not bytes"),
+        (("counter", "counter", {}), "the argument 'args' of deploy must be list[Value], not dict"),
+    ):
+        receipt = chain.send("ben", ("system", "deploy", *arguments))
+        assert (receipt.code, receipt.message) == ("bad_arguments", message)
+    for value, found in ((True, "bool"), ("1", "str")):
+        answer = chain.view("system", "source", "counter", value)
+        assert answer.message == f"the argument 'version' of source must be int, not {found}"
 
 
 @pytest.mark.parametrize("sender", ["ben", "cleo"])
@@ -146,7 +162,7 @@ def test_the_system_contract_describes_itself(chain):
     info = chain.engine.contract("system")
     assert info.owner == b""
     methods = {method.name: method for method in info.methods}
-    assert methods["deploy"].parameters == (("name", "str"), ("source", "str"), ("args", "list[Any]"))
+    assert methods["deploy"].parameters == (("name", "str"), ("source", "str"), ("args", "list[Value]"))
     assert (methods["deploy"].kind, methods["account"].kind) == ("call", "view")
     assert all(method.doc for method in info.methods)
 
@@ -271,6 +287,17 @@ def test_an_upgrade_that_would_misread_old_state_is_refused(chain):
     # What was once declared stays remembered, though no code names it now.
     assert chain.send("ben", ("system", "upgrade", "thing", "smaller")).code == "ok"
     assert chain.send("ben", ("system", "upgrade", "thing", "retyped")).code == "layout_changed"
+
+
+def test_counting_the_words_of_the_old_source_is_paid_for(chain):
+    long = "long " * 1_000
+    chain.add_program(long, go=lambda host, meter: 1)
+    chain.deploy("first", source="pair")
+    chain.deploy("second", source=long)
+    few, many = (chain.send("ben", ("system", "upgrade", name, "counter")) for name in ("first", "second"))
+    assert (few.code, many.code) == ("ok", "ok")
+    paid, read = costs.REPLACED_BYTE * (len(long) - len("pair")), len(long) // costs.READ_BYTES_PER_UNIT
+    assert paid <= many.gas_used - few.gas_used <= paid + read + 10
 
 
 def test_a_refused_upgrade_leaves_the_old_code_at_work(chain):

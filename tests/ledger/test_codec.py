@@ -72,6 +72,17 @@ def test_a_changed_byte_is_another_value_or_refused(value, draw):
         assert not same(codec.decode(bytes(data)), value)
 
 
+@given(VALUES)
+def test_what_was_encoded_here_is_read_without_another_look(value):
+    assert same(codec.decode_own(codec.encode(value)), value)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x91", b"\x01\x02", b"\xc7\x01\x02\x05", b"\xa1\xff"])
+def test_bytes_that_are_no_value_are_told_apart_from_one_all_the_same(data):
+    with pytest.raises(Malformed):
+        codec.decode_own(data)
+
+
 def test_integers_take_the_shortest_form_up_to_256_bits():
     assert codec.encode(2**64 - 1).hex() == "cf" + "ff" * 8
     assert codec.encode(2**64).hex() == "c70901" + "01" + "00" * 8

@@ -152,7 +152,7 @@ def test_addresses_are_str_everywhere(chain):
 
 
 def test_an_argument_that_is_none_is_refused(chain):
-    with pytest.raises(CallFailed, match=r"bad_arguments: the argument 'to' of give is none: " + WHY + "'Token'"):
+    with pytest.raises(CallFailed, match=r"bad_arguments: the argument 'to' of give is no Address: " + WHY + "'Token'"):
         chain.call("ada", "vault", "give", "Token", 3)
     with pytest.raises(CallFailed, match="bad_arguments: the argument 'to' of give must be Address, not int"):
         chain.call("ada", "vault", "give", 7, 3)
@@ -167,17 +167,17 @@ def test_an_argument_that_is_none_is_refused(chain):
 )  # fmt: skip
 def test_inside_it_is_looked_at_where_it_leaves(chain, how, what):
     chain.call("ada", "vault", "put", how, "fine")
-    with pytest.raises(CallFailed, match=f"bad_type: {what} is none: {WHY}'Not fine'"):
+    with pytest.raises(CallFailed, match=f"bad_type: {what} is no Address: {WHY}'Not fine'"):
         chain.call("ada", "vault", "put", how, "Not fine")
     vault = Vault()
     vault.put(how, "fine")
-    with pytest.raises(TypeError, match="is none: an Address is the 64"):
+    with pytest.raises(TypeError, match="is no Address: an Address is the 64"):
         vault.put(how, "Not fine")
 
 
 def test_a_result_is_looked_at(chain):
     assert chain.view("vault", "wrong", "fine") == "fine"
-    with pytest.raises(CallFailed, match="bad_type: the result of wrong is none"):
+    with pytest.raises(CallFailed, match="bad_type: the result of wrong is no Address"):
         chain.view("vault", "wrong", "Not fine")
 
 

@@ -126,7 +126,7 @@ FIELDS = "must have the fields of Money, each and no other: token, amount"
         ({**MONEY, "more": 1}, FIELDS),
         ({}, FIELDS),
         ({**MONEY, "amount": 2}, "must be Decimal, not int"),
-        ({**MONEY, "token": "Gold"}, "is none: an Address is"),
+        ({**MONEY, "token": "Gold"}, "is no Address: an Address is"),
         (["gold", "2.5"], "must be Money{token: Address, amount: Decimal}, not list"),
         (None, "must be Money{token: Address, amount: Decimal}, not None"),
     ],

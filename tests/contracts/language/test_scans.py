@@ -132,7 +132,7 @@ def test_without_bounds_it_is_the_whole_map_either_way(chain, book):
         ("reverse", "bad_type", "reverse must be bool, not int"),
         ("key", "bad_type", "a key of plain must be int, not str"),
         ("nested", "bad_type", "a key of nested must be a tuple of 2"),
-        ("address", "bad_type", "a key of who is none: an Address is"),
+        ("address", "bad_type", "a key of who is no Address: an Address is"),
         ("limit", "bad_value", "a limit of 1001, it must lie from 0 to 1000"),
     ],
 )

@@ -3,6 +3,8 @@
 
 import pytest
 
+from contracts import check
+
 RESULTS = [
     ("x = y = [1]\ny += [2]\nreturn x", [1, 2]),
     ("x = [1]\ny = x\ny = y + [2]\nreturn x", [1]),
@@ -147,6 +149,15 @@ def test_refused(refused, text, code):
 def test_all_problems_are_told_at_once_and_in_order(refused):
     found = refused("x = 1 / 2\nprint(x)\nassert x\ny = z\n")
     assert found == ["not_allowed", "unknown_name", "not_allowed", "unknown_name"]
+
+
+def test_recursion_tells_the_way():
+    above = "from contracts import Contract\nclass Box(Contract):\n    def a(self):\n        return self.{}()\n"
+    direct, around = above.format("a"), above.format("b") + "    def b(self):\n        return self.a()\n"
+    assert [str(problem) for problem in check(direct)] == ["4:16: recursion: a calls itself: there is no recursion"]
+    assert [str(problem) for problem in check(around)] == [
+        "6:16: recursion: a calls itself, by way of b: there is no recursion"
+    ]
 
 
 def test_recursion_by_way_of_another_is_refused(refused):
