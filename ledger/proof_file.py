@@ -168,7 +168,7 @@ def _utc(time_ms: int) -> str:
 
 def _bytes(holder: object, name: str) -> bytes:
     value = holder.get(name) if isinstance(holder, dict) else None
-    if not isinstance(value, str) or re.fullmatch("(?:[0-9a-f]{2})*", value) is None:
+    if not isinstance(value, str) or len(value) % 2 or re.fullmatch("[0-9a-f]*", value) is None:
         raise InvalidProof(f'"{name}" is not lower-case hex')
     return bytes.fromhex(value)
 

@@ -4,7 +4,8 @@
 
 Makes the files of a validator (block store with its marker, state, vote journal) whose whole content is known. Then, to
 a fresh copy each time: bits flipped at random, truncation at every byte of the last records, every page zeroed, every
-file deleted; and a process killed at every single system call by which it changes a file (with `strace`). Whatever can
+file deleted; and a process killed at every single system call by which it changes a file (with `strace`), also while it
+puts a snapshot in the place of an older state. Whatever can
 be read afterwards is read, and held against the truth; then the damage is repaired as a node with peers does, and all
 is read again. What counts is in `scripts.storage.world`. Exit code 1 when anything was silently lost or wrong.
 """
@@ -81,15 +82,18 @@ def table(counts: dict[tuple[str, str], Counter[str]]) -> str:
     return "\n".join(lines)
 
 
-def campaign(world: World, faults: Iterable[Fault | Kill], folder: Path, show: int = 20) -> Counter[str]:
+def campaign(world: World, faults: list[Fault | Kill], folder: Path, show: int = 20) -> Counter[str]:
     """Do all of them, print the table and what was bad; how many ended how."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     progress, bad = Progress(), []
-    for done, (fault, verdict) in enumerate(judged(world, faults, folder), 1):
-        counts.setdefault((fault.name, fault.kind), Counter())[verdict.kind] += 1
-        if verdict.kind in (*BAD, CRASHED):
-            bad.append(f"{verdict.kind}: {fault}: {verdict.text}")
-        progress.show(f"{done} faults, {len(bad)} bad; {fault}")
+    try:
+        for done, (fault, verdict) in enumerate(judged(world, faults, folder), 1):
+            counts.setdefault((fault.name, fault.kind), Counter())[verdict.kind] += 1
+            if verdict.kind in (*BAD, CRASHED):
+                bad.append(f"{verdict.kind}: {fault}: {verdict.text}")
+            progress.show(f"{done} of {len(faults)} faults, {len(bad)} bad; {fault}")
+    except KeyboardInterrupt:  # what was judged is worth its table
+        print(f"interrupted: not all of the {len(faults)} faults were judged")
     progress.clear()
     print(table(counts))
     print("\n".join(bad[:show]))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger import codec
-from scripts.storage.world import ACKNOWLEDGED, BLOCKS, KINDS, STATE, World
+from scripts.storage.world import ACKNOWLEDGED, BLOCKS, KINDS, LANDING, STATE, World
 
 CALLS = ("openat", "write", "pwrite64", "rename", "unlink", "ftruncate", "fsync", "fdatasync", "mkdir")
 TIMEOUT_S = 60
@@ -49,7 +49,9 @@ def find_strace() -> str | None:
     return shutil.which("strace")
 
 
-def kills(world: World, folder: Path, kinds: Sequence[str] = KINDS, calls: Sequence[str] = CALLS) -> Iterator[Kill]:
+def kills(
+    world: World, folder: Path, kinds: Sequence[str] = (*KINDS, LANDING), calls: Sequence[str] = CALLS
+) -> Iterator[Kill]:
     """One for every call by which the writer of each kind changes files of its folder."""
     for kind in kinds:
         for call in calls:
@@ -88,6 +90,8 @@ def later(world: World, kind: str) -> bytes:
     """What a writer adds to a copy, encoded for it."""
     if kind == BLOCKS:
         return codec.encode([record.encode() for record in world.records[world.heights :]])
+    if kind == LANDING:
+        return codec.encode([world.genesis.encode(), [record.encode() for record in world.records]])
     if kind == STATE:
         return codec.encode([list(writes.items()) for writes in world.writes[world.heights :]])
     return codec.encode(world.journal[world.journal_length :])

@@ -23,11 +23,16 @@ from ledger.errors import DatabaseInUse, DataLost, HeightNotKept, InvalidProof, 
 from ledger.journal import Journal, read_journal
 from ledger.salvage import salvage
 from ledger.scrub import check_height
+from ledger.snapshot_file import SnapshotFile
+from ledger.snapshot_maker import make_snapshot
 from ledger.state import State, check_state_proof
+from ledger.state_proof import path_of
 from ledger.store import BlockStore, marker_path, sender_of
 from ledger.transactions import identify
-from ledger.types import BlockRecord
+from ledger.types import BlockRecord, Genesis
 from network.executor_process import SCRUB_LOOKS
+from network.snapshots.landing import Landing
+from network.snapshots.switching import JOINING, finish_switch
 from scripts.paper_node import PaperNode
 
 HARMLESS, NAMED, SHORTER, SILENT, WRONG = "harmless", "named", "shorter", "SILENT", "WRONG"
@@ -35,6 +40,10 @@ BAD = (SILENT, WRONG)
 
 BLOCKS, STATE, JOURNAL = "blocks", "state", "votes.journal"
 KINDS = (BLOCKS, STATE, JOURNAL)
+LANDING = (
+    "landing"  # blocks and state of a node that is behind, and the snapshot that it puts in place: for kills alone
+)
+SNAPSHOT = "snapshot"
 PHASES, BLOCKS_A_PHASE, TRANSFERS = 6, 5, 3  # every reopening makes a table; four of these are merged into one
 LATER_BLOCKS = 3  # which a writer that is to be killed adds
 REWRITTEN = 20  # records that a journal keeps when it is written anew
@@ -73,6 +82,10 @@ class World:
         node.close()
         self.records, self.journal = _records(node), _journal(node)
         self.roots, self.values, self.writes = _state(node)
+        self.snapshot = folder / SNAPSHOT
+        top, entries = self.records[-1], sorted(self.values[-1].items(), key=lambda entry: path_of(entry[0]))
+        assert top.seal is not None, "all are sealed"
+        make_snapshot(self.snapshot, self.genesis, top.block.header, top.seal, entries)
 
     def files(self, kind: str) -> list[Path]:
         """The files of a kind, relative to the folder; those that no node reads are left out."""
@@ -85,12 +98,24 @@ class World:
     def copy(self, kind: str, target: Path) -> None:
         """A copy of the files of a kind, in a new folder `target`."""
         target.mkdir(parents=True)
+        if kind == LANDING:
+            self._copy_landing(target)
+            return
         for path in self.files(kind):
             (target / path).parent.mkdir(exist_ok=True)
             shutil.copyfile(self.folder / path, target / path)
 
+    def _copy_landing(self, target: Path) -> None:
+        for kind in (BLOCKS, STATE):
+            for path in self.files(kind):
+                (target / path).parent.mkdir(exist_ok=True)
+                shutil.copyfile(self.folder / path, target / path)
+        shutil.copyfile(self.snapshot, target / SNAPSHOT)
+
     def judge(self, kind: str, folder: Path) -> Verdict:
         """The verdict on a copy that something was done to. Where a writer was killed, it may have come further."""
+        if kind == LANDING:
+            return judge_landing(folder, self)
         path = folder / kind
         acknowledged = (folder / ACKNOWLEDGED).stat().st_size if (folder / ACKNOWLEDGED).exists() else None
         heights = self.heights if acknowledged is None else len(self.records)
@@ -346,6 +371,48 @@ def _replay(path: Path, world: World, heights: int, said: str) -> Verdict:
         return Verdict(NAMED, f"{said}; cannot be written any more: {error}")
     finally:
         state.close()
+
+
+# ── a snapshot that is put in place ───────────────────────────────────────────────────────────────
+
+
+def land(folder: Path, genesis: Genesis, records: list[BlockRecord]) -> None:
+    """As a join does it that has fetched everything. `records` are those from genesis on."""
+    landing = Landing(folder, JOINING, genesis)
+    landing.directory.mkdir(exist_ok=True)
+    with SnapshotFile(folder / SNAPSHOT) as file:
+        landing.build(file.manifest.contents, file.piece, lambda first: records[first:])
+    landing.switch()
+
+
+def judge_landing(folder: Path, world: World) -> Verdict:
+    """Start as a node does, and find the old state or the new one; then put the snapshot in place once more."""
+    finish_switch(folder)
+    wrong = _half_landed(folder, world, {world.heights - 1, len(world.records) - 1})
+    if wrong is None:
+        land(folder, world.genesis, world.records)
+        wrong = _half_landed(folder, world, {len(world.records) - 1})
+    return wrong or Verdict(HARMLESS)
+
+
+def _half_landed(folder: Path, world: World, heights: set[int]) -> Verdict | None:
+    """What is wrong with a state of one of these heights, and with the blocks up to it."""
+    state = State.open(folder / STATE)
+    try:
+        height, values = state.height, dict(state.scan(b"", limit=STATE_ROWS_MAX))
+    finally:
+        state.close()
+    if height not in heights or values != world.values[height]:
+        return Verdict(WRONG, f"the state stands at height {height}, and is neither the old one nor the new one")
+    store = BlockStore(folder / BLOCKS)
+    try:
+        if store.lost_heights or store.height < height:
+            return Verdict(SILENT, f"the state stands at height {height}, the blocks end at {store.height}")
+        if any(store.record(each) != world.records[each] for each in range(store.height + 1)):
+            return Verdict(WRONG, "other blocks")
+    finally:
+        store.close()
+    return None
 
 
 # ── the journal ───────────────────────────────────────────────────────────────────────────────────

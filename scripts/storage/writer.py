@@ -14,8 +14,8 @@ from ledger import codec
 from ledger.journal import Journal
 from ledger.state import State
 from ledger.store import BlockStore
-from ledger.types import BlockRecord
-from scripts.storage.world import ACKNOWLEDGED, BLOCKS, JOURNAL, REWRITTEN, STATE
+from ledger.types import BlockRecord, Genesis
+from scripts.storage.world import ACKNOWLEDGED, BLOCKS, JOURNAL, LANDING, REWRITTEN, STATE, land
 
 
 def write_blocks(folder: Path, data: bytes) -> None:
@@ -52,6 +52,12 @@ def write_journal(folder: Path, data: bytes) -> None:
     journal.close()
 
 
+def put_snapshot(folder: Path, data: bytes) -> None:
+    """A snapshot in the place of an older state, as a join does it."""
+    genesis, raws = msgspec.msgpack.decode(data, type=tuple[bytes, list[bytes]])
+    land(folder, codec.decode(genesis, Genesis), [codec.decode(raw, BlockRecord) for raw in raws])
+
+
 def _acknowledge(folder: Path) -> None:
     with (folder / ACKNOWLEDGED).open("ab") as file:
         file.write(b".")
@@ -59,4 +65,5 @@ def _acknowledge(folder: Path) -> None:
 
 if __name__ == "__main__":
     KIND, FOLDER = sys.argv[1], Path(sys.argv[2])
-    {BLOCKS: write_blocks, STATE: write_state, JOURNAL: write_journal}[KIND](FOLDER, (FOLDER / "later").read_bytes())
+    WRITERS = {BLOCKS: write_blocks, STATE: write_state, JOURNAL: write_journal, LANDING: put_snapshot}
+    WRITERS[KIND](FOLDER, (FOLDER / "later").read_bytes())

@@ -9,7 +9,7 @@ from ledger.state import State
 from ledger.store import BlockStore, marker_path
 from scripts.storage.faults import Fault, deleted_files, flipped_bits, truncations, zeroed_pages
 from scripts.storage.kills import find_strace, kills
-from scripts.storage.world import BLOCKS, HARMLESS, JOURNAL, NAMED, SHORTER, SILENT, STATE, WRONG, World
+from scripts.storage.world import BLOCKS, HARMLESS, JOURNAL, LANDING, NAMED, SHORTER, SILENT, STATE, WRONG, World
 from scripts.storage_faults import judge
 
 SEED = 20261121
@@ -97,3 +97,26 @@ def test_a_writer_that_is_killed_loses_nothing_that_had_returned(world, tmp_path
     for kill in found[:: max(1, len(found) // KILLS)]:
         verdict = judge(world, kill, tmp_path / "copy")
         assert verdict.kind == HARMLESS, f"{kill}: {verdict}"
+
+
+@pytest.mark.skipif(find_strace() is None, reason="kills at system calls need strace")
+def test_a_node_that_is_killed_while_a_snapshot_is_put_in_place_has_the_old_state_or_the_new(world, tmp_path):
+    found = list(kills(world, tmp_path / "count", kinds=(LANDING,), calls=("rename",)))
+    assert len(found) > 3  # each part's, and LevelDB's own
+    for kill in (found[0], found[-2]):
+        verdict = judge(world, kill, tmp_path / "copy")
+        assert verdict.kind == HARMLESS, f"{kill}: {verdict}"
+
+
+def test_the_judge_of_a_snapshot_put_in_place_notices_what_is_half(world, tmp_path):
+    world.copy(LANDING, tmp_path / "copy")
+    assert world.judge(LANDING, tmp_path / "copy").kind == HARMLESS
+    state = State.open(tmp_path / "copy" / STATE)
+    state._versions._database.delete(b"rv" + next(iter(world.values[-1])))
+    state.close()
+    assert world.judge(LANDING, tmp_path / "copy").kind == WRONG
+    world.copy(LANDING, tmp_path / "other")
+    store = BlockStore(tmp_path / "other" / BLOCKS)
+    store.truncate_after(20)
+    store.close()
+    assert world.judge(LANDING, tmp_path / "other").kind == SILENT
