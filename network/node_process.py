@@ -41,7 +41,8 @@ def main() -> int:
     """Entry point of `python -m network.node_process DIRECTORY [--follow-parent]`."""
     words = [word for word in sys.argv[1:] if word != FOLLOW_PARENT]
     if len(words) != 1 or words[0].startswith("-"):
-        print(f"usage: python -m network.node_process DIRECTORY [{FOLLOW_PARENT}]", file=sys.stderr)  # noqa: T201
+        usage = f"usage: python -m network.node_process DIRECTORY [{FOLLOW_PARENT}]"
+        print(usage, file=sys.stderr)  # noqa: T201 - the only word of a command
         return EXIT_UNUSABLE
     return start(Path(words[0]), follow_parent=FOLLOW_PARENT in sys.argv)
 

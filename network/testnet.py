@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -165,7 +166,7 @@ class Testnet:
     def wait_ready(self, nodes: Sequence[Node] | None = None, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until these nodes (or all) are ready. Raises `TestnetError`, with the log's end, if one never is."""
         for node in self.nodes if nodes is None else nodes:
-            if not _wait_for(lambda node=node: node.is_ready() or node.exit_code() is not None, timeout_s):  # type: ignore[misc]
+            if not _wait_for(partial(_is_ready_or_over, node), timeout_s):
                 raise TestnetError(
                     f"{node.name} is not ready after {timeout_s:.0f} s; its log ends:\n{node.log_tail()}"
                 )
@@ -210,6 +211,10 @@ def _obituary(node: Node, code: int, left: int, total: int) -> str:
         f"{node.name} {how}; {left} of {total} validators go on.{last}"
         f" Start it again, in another terminal: quorate start {node.directory}"
     )
+
+
+def _is_ready_or_over(node: Node) -> bool:
+    return node.is_ready() or node.exit_code() is not None
 
 
 def _wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

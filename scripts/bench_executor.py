@@ -72,7 +72,7 @@ class Bench:
         self.engine = Engine(state, self.genesis)
         self.engine.initialise()
         self.service = ExecutorService(self.engine, (), asyncio.Event(), FrozenStates(state, every=0))
-        self.random = random.Random(1)  # noqa: S311 -- the same transfers in every run
+        self.random = random.Random(1)  # noqa: S311 - the same transfers in every run
         self.receipts = sha256()
         self._set_up()
 

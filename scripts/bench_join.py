@@ -11,6 +11,7 @@ with the start of its processes; `transactions` counts all that the blocks it ho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -116,40 +117,34 @@ def join(network: Testnet, genesis: Genesis, rate: float, *, by_snapshot: bool) 
     }
 
 
-class _load:  # noqa: N801 -- a context, used as a function
+@contextlib.contextmanager
+def _load(urls: list[str], genesis: Genesis, rate: float, height: int) -> Iterator[None]:
     """Transfers at a fixed rate, from a process of its own, until the block ends."""
-
-    def __init__(self, urls: list[str], genesis: Genesis, rate: float, height: int) -> None:
-        self._spec = LoadSpec(
-            urls=urls,
-            chain_id=genesis.chain_id.hex(),
-            mode="open",
-            rate=rate,
-            outstanding=0,
-            accounts=ACCOUNTS,
-            warmup_s=1.0,
-            seconds=JOIN_TIMEOUT_S,
-            gas_limit=GAS_LIMIT,
-            height=height,
-            valid_for=genesis.parameters.validity_window // 2,
-        )
-        self._rate = rate
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> None:
-        if self._rate > 0:
-            command = [sys.executable, "-m", "scripts.load"]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT)
-            assert self._process.stdin is not None, "a pipe was asked for"
-            self._process.stdin.write(msgspec.json.encode(self._spec) + b"\n")
-            self._process.stdin.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+    if rate <= 0:
+        yield
+        return
+    spec = LoadSpec(
+        urls=urls,
+        chain_id=genesis.chain_id.hex(),
+        mode="open",
+        rate=rate,
+        outstanding=0,
+        accounts=ACCOUNTS,
+        warmup_s=1.0,
+        seconds=JOIN_TIMEOUT_S,
+        gas_limit=GAS_LIMIT,
+        height=height,
+        valid_for=genesis.parameters.validity_window // 2,
+    )
+    command = [sys.executable, "-m", "scripts.load"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT) as load:
+        assert load.stdin is not None, "a pipe was asked for"
+        try:
+            load.stdin.write(msgspec.json.encode(spec) + b"\n")
+            load.stdin.flush()
+            yield
+        finally:
+            load.kill()
 
 
 def _set(node: Node, key: str, value: int) -> None:
@@ -166,7 +161,7 @@ def _sealed_height(node: Node) -> int:
 def _height(node: Node) -> int:
     try:
         return _sealed_height(node)
-    except Exception:  # noqa: BLE001 -- it starts, or is between two lives: it has not joined yet
+    except Exception:  # noqa: BLE001 - it starts, or is between two lives: it has not joined yet
         return -1
 
 

@@ -55,7 +55,7 @@ def genesis() -> Genesis:
 
 def load(folder: Path, keys: int) -> None:
     """The state, at height 1."""
-    rng = random.Random(keys)  # noqa: S311 -- the same state in every run
+    rng = random.Random(keys)  # noqa: S311 - the same state in every run
     names = [sha256(b"key %d" % number).digest() for number in range(keys)]
     state = State.open(folder)
     heights = range(0, keys, KEYS_A_BLOCK)

@@ -77,7 +77,7 @@ def key_of(number: int) -> bytes:
 
 def measure(folder: Path, keys: int, changes: int, blocks: int, show: Progress) -> Measured:
     """One size, from an empty directory."""
-    rng = random.Random(keys)  # noqa: S311 -- the same state in every run
+    rng = random.Random(keys)  # noqa: S311 - the same state in every run
     state = State.open(folder)
     _load(state, keys, rng, show)
     state.close()

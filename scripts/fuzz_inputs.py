@@ -76,11 +76,10 @@ class Attacker:
     def next(self, target: Replica) -> bytes:
         """The next input for that replica."""
         self._lore.view, self._lore.sealed = target.view, target.sealed_height
-        maker: Callable[[], bytes] = self._lore.one(self._makers)
-        return maker()
+        return self._lore.one(self._makers)()
 
     def _sender(self) -> int:
-        return self._lore.one(self._colluders)  # type: ignore[no-any-return]
+        return self._lore.one(self._colluders)
 
     def _signed(self, kind: Kind, body: Body, sender: int, batches: Sequence[Batch] = ()) -> bytes:
         """Signed as it should be, mostly; now and then for another chain, kind or by another colluder."""
@@ -189,7 +188,7 @@ class Attacker:
             sender = body.sender
             bender = Bender(sender, lambda kind, raw: self._lore.cast.sign(kind, sender, raw), self._forger.seal())
             self._bent[data] = [bent for _, bent in bender.bend(data)]
-        return self._lore.one(self._bent[data])  # type: ignore[no-any-return]
+        return self._lore.one(self._bent[data])
 
     def _tree_signed(self) -> bytes:
         """Any tree as a body, well signed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from consensus.errors import MessageRefused
 from consensus.messages import CHECKPOINT, Envelope, Status, ViewChange, Vote, open_envelope
@@ -11,6 +11,8 @@ from consensus.simulation.prng import Prng
 from consensus.simulation.stubs import EPOCH_START_MS
 from ledger.types import HEIGHT_MAX, Batch, Checkpoint, Seal
 from scripts.cast import Cast
+
+T = TypeVar("T")
 
 POOL_MAX = 256  # messages remembered of one run
 KEPT_MAX = 64  # batches, and VIEW-CHANGEs
@@ -57,7 +59,7 @@ class Lore:
         elif isinstance(body, ViewChange):
             self.keep(self.view_changes, envelope)
 
-    def keep(self, kept: list[Any], one: Any) -> None:
+    def keep(self, kept: list[T], one: T) -> None:
         """Keep one more, in the place of another when there are too many."""
         if len(kept) < KEPT_MAX:
             kept.append(one)
@@ -66,7 +68,7 @@ class Lore:
 
     # ── chance ────────────────────────────────────────────────────────────────────────────────────
 
-    def one(self, choices: Sequence[Any]) -> Any:
+    def one(self, choices: Sequence[T]) -> T:
         """Any of these."""
         return choices[self.prng.below(len(choices))]
 
@@ -82,19 +84,19 @@ class Lore:
     def near_view(self) -> int:
         """A view about where the target is; rarely one that is far off."""
         if self.prng.chance(30):
-            return self.one(HUGE)  # type: ignore[no-any-return]
-        return max(0, self.view + self.one((-1, 0, 0, 0, 1, 1, 2, 3)))  # type: ignore[no-any-return]
+            return self.one(HUGE)
+        return max(0, self.view + self.one((-1, 0, 0, 0, 1, 1, 2, 3)))
 
     def near_height(self) -> int:
         """A height about where the target is; rarely one that is far off."""
         if self.prng.chance(30):
-            return self.one(HUGE)  # type: ignore[no-any-return]
+            return self.one(HUGE)
         return self.sealed + self.prng.between(0, 2 * self.cast.parameters.window + 1)
 
     def digest(self) -> bytes:
         """A known batch's digest, or none's."""
         if self.batches and self.prng.chance(800):
-            return self.one(self.batches).digest  # type: ignore[no-any-return]
+            return self.one(self.batches).digest
         return self.some_bytes(32)
 
     def batch(self, height: int, view: int, proposer: int | None = None) -> Batch:

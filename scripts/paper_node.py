@@ -108,7 +108,7 @@ class PaperNode:
         self.store.put(genesis_record(self.genesis, self.engine.initialise()))
         self.journal, _ = Journal.open(self.paths.journal)
         self.journal.append(REPLICA_RECORD + record for record in first_journal())
-        self.random = random.Random(1)  # noqa: S311 -- the same chain in every run
+        self.random = random.Random(1)  # noqa: S311 - the same chain in every run
         self._set_up()
 
     def _set_up(self) -> None:

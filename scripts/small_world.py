@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -260,7 +261,7 @@ class Node:
         if not blocks:
             self.later(2 * LINK_MS, lambda: self.step(FetchFailed(member, self.world.clock_ms)))
         for block in blocks:
-            self.later(2 * LINK_MS, lambda block=block: self._take(block))  # type: ignore[misc]
+            self.later(2 * LINK_MS, partial(self._take, block))
 
     def _take(self, block: Stored) -> None:
         assert block.seal is not None
@@ -315,7 +316,10 @@ class World:
         outgoing = self.bend(sender, receivers, data) if bent and self.bend else [(each, data) for each in receivers]
         for receiver, message in outgoing:
             if self.cut is None or not self.cut(sender, receiver):
-                self.at(self.now + LINK_MS, lambda to=receiver, what=message: self.nodes[to].receive(what))  # type: ignore[misc]
+                self.at(self.now + LINK_MS, partial(self._arrive, receiver, message))
+
+    def _arrive(self, receiver: int, message: bytes) -> None:
+        self.nodes[receiver].receive(message)
 
     def start(self) -> None:
         """Every node starts now, in order."""
