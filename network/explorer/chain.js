@@ -235,7 +235,9 @@ export async function transaction(page, id) {
   const body = proven ? transactionShown(verdict.found) : found.transaction;
   const receipt = proven ? receiptShown(verdict.found.receipt) : found.receipt;
   const timeMs = proven ? verdict.found.header.time_ms : found.time_ms;
-  const contracts = await interfaces(body.calls);
+  const contracts = await interfaces(body.calls, receipt);
+  const upgraded = body.calls.some((call) => contracts.get(call.contract)?.later);
+  const naming = upgraded ? "a contract was upgraded since: its arguments have no names here" : "arguments are named as this node names them";
   put(page,
     heading("Transaction", show.short(found.id, 16, 12), {
       mono: true,
@@ -243,8 +245,8 @@ export async function transaction(page, id) {
       actions: el("a.button.primary", { href: download.href, download: download.name }, "↓ Download receipt"),
     }),
     doubt(verdict),
-    receipt.code === "ok" ? null : failure(receipt),
-    card("Calls", { count: body.calls.length, proof: mark(verdict), more: el("span.muted.small", {}, "arguments are named as this node names them") }, el("div", {}, body.calls.map((call, place) => callBlock(call, contracts, receipt.results[place], receipt.code === "ok")))),
+    receipt.code === "ok" ? null : failure(receipt, contracts),
+    card("Calls", { count: body.calls.length, proof: mark(verdict), more: el("span.muted.small", {}, naming) }, el("div", {}, body.calls.map((call, place) => callBlock(call, contracts, receipt.results[place], receipt.code === "ok")))),
     receipt.events.length ? card("Events", { count: receipt.events.length, proof: mark(verdict) }, el("div", {}, receipt.events.map((event, place) => eventBlock(event, found.id, place)))) : null,
     card("Transaction", { proof: mark(verdict) }, facts([
       ["Id", show.hash(found.id, { full: true })],
@@ -277,15 +279,19 @@ function pending(page, found, contracts) {
   return () => { left = true; stop(); };
 }
 
-function failure(receipt) {
-  const where = receipt.line ? [" · ", el("a", { href: `/contract/${encodeURIComponent(receipt.contract)}?line=${receipt.line}#L${receipt.line}` }, `${receipt.contract}, line ${receipt.line}`)] : "";
+function failure(receipt, contracts) {
+  const place = `${receipt.contract}, line ${receipt.line}`;
+  const linked = () => el("a", { href: `/contract/${encodeURIComponent(receipt.contract)}?line=${receipt.line}#L${receipt.line}` }, place);
+  const where = receipt.line ? [" · ", contracts.get(receipt.contract)?.later ? `${place} of an earlier version` : linked()] : "";
   return el("div.banner.bad", {}, receipt.message || `It ended with ${receipt.code}.`, where, el("div.small", {}, "The transaction changed nothing; its gas is spent."));
 }
 
-async function interfaces(calls) {
-  const names = [...new Set(calls.map((call) => call.contract))];
+/** The contracts of some calls as they are now; one that was upgraded after the receipt's block is `later`, and names nothing of it. */
+async function interfaces(calls, receipt = null) {
+  const names = [...new Set([...calls.map((call) => call.contract), ...(receipt?.contract ? [receipt.contract] : [])])];
   const found = await Promise.all(names.map((name) => get(`/v1/contracts/${encodeURIComponent(name)}`).catch(() => null)));
-  return new Map(names.map((name, place) => [name, found[place]]));
+  const then = (known) => (known && receipt && known.deployed_height > receipt.height ? { ...known, methods: [], later: true } : known);
+  return new Map(names.map((name, place) => [name, then(found[place])]));
 }
 
 function callBlock(call, contracts, result, done) {

@@ -165,3 +165,18 @@ async def test_an_account_that_only_the_node_knows_is_none(explorer, node):
 async def test_another_block_than_the_one_in_the_address_is_not_shown_as_it(explorer, node):
     (page,) = await explorer([["chain.js", "block", "1"]], [["^/v1/blocks/1$", '"height":1', '"height":2']])
     assert card_of(page, "Header")["proofs"] == ["invalid"]
+
+
+async def test_what_was_called_before_an_upgrade_is_not_named_by_the_new_code(explorer, node):
+    """The new code may call the same places otherwise, and have something else in the line that failed."""
+    failed = node.sign("aa")
+    node.pending[identify(failed)[0]] = failed
+    node.seal()
+    pages = [["chain.js", "transaction", identify(failed)[0].hex()]]
+    (now,) = await explorer(pages)
+    assert "digest" in card_of(now, "Calls")["text"]
+    assert "registered already · registry, line 8The" in now["text"]
+    (later,) = await explorer(pages, [["^/v1/contracts/registry$", '"deployed_height":0', '"deployed_height":9']])
+    calls = card_of(later, "Calls")["text"]
+    assert ("digest" in calls, "argument 0" in calls, "was upgraded since" in calls) == (False, True, True)
+    assert "registered already · registry, line 8 of an earlier version" in later["text"]
