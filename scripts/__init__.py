@@ -1,1 +1,1 @@
-"""Programs beside the product: the demonstration and the benchmark, which use it as any client would."""
+"""Programs beside the product: the demonstration, benchmarks, and campaigns that attack it. None is part of a node."""

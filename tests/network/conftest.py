@@ -11,6 +11,7 @@ import itertools
 from collections import Counter
 
 import httpx
+import msgspec
 import pytest
 
 from contracts.keys import state_key
@@ -90,7 +91,11 @@ SYSTEM = ContractInfo(
     source="",
     doc="Who may send, and which code each contract has.",
     methods=(),
-    state=(("registered", "Map[Address, Account{name: str, roles: list[str]}]"), ("contracts", "Map[str, dict]"), ("sources", "Map[tuple[str, int], dict]")),
+    state=(
+        ("registered", "Map[Address, Account{name: str, roles: list[str]}]"),
+        ("contracts", "Map[str, dict]"),
+        ("sources", "Map[tuple[str, int], dict]"),
+    ),
     events=(),
 )
 
@@ -401,8 +406,6 @@ class FakeExecutor:
 
     async def contracts(self):
         self._check("contracts")
-        import msgspec
-
         return [msgspec.structs.replace(REGISTRY, source="")]
 
     async def contract(self, name):
