@@ -147,6 +147,14 @@ _RECORDS = "".join(
 _OTHER = f"""{_IMPORTS}
 {_RECORDS}
 class Other(Contract):
+    @call
+    def lists(self) -> Value:
+        return [[]] * 20_000
+
+    @call
+    def dicts(self) -> Value:
+        return [{{}}] * 20_000
+
     @view
     def sums(self, given: list[Decimal]) -> int:
         return len(given)
@@ -349,6 +357,15 @@ def transaction_rows(bench: HostBench) -> Iterator[tuple[str, int, Timed]]:
 
         return timed
 
+    def results(method: str) -> Timed:
+        def timed(n: int) -> tuple[float, int]:
+            batch = [bench.sign(("other", method)) for _ in range(n)]
+            return bench.timed_block(batch) if batch else (0.0, 0)
+
+        return timed
+
+    yield "result of 20000 lists", 5, results("lists")
+    yield "result of 20000 dicts", 5, results("dicts")
     yield "argument of 10000 lists", 5, with_argument([[]] * 10_000)
     yield "argument of 10000 dicts", 5, with_argument([{}] * 10_000)
     yield "argument of 20000 integers", 5, with_argument([1] * 20_000)

@@ -82,6 +82,7 @@ MEMORY = {
     "Decimals": ("k = []", "k.append([Decimal(i) for i in range(60_000)])"),
     "lists of one": ("k = []", "k.append([[i] for i in range(60_000)])"),
     "slices of lists": ("k = []\ns = [1] * 60_000", "k.append(s[1:])"),
+    "one dict many times": ("s = [[{'a': 1}] * 60_000] * 60", "self.emit(Told(text=s))"),
     "entries written": ("i = 0", "i += 1\nself.counts[i] = 2**200 + i"),
 }
 

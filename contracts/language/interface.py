@@ -99,10 +99,11 @@ class Meter:
 
     The interpreter's hot paths lower `left` themselves and call `run_out` when it falls below zero. `room` is what is
     left of the bytes that may be made: gas is time, and time alone does not bound memory. `loops` has the dicts that
-    loops run over just now, by `id`: how many loops, and how often something was deleted from it.
+    loops run over just now, by `id`: how many loops, and how often something was deleted from it. `containers` are the
+    lists and dicts met so far in the value that is held against a type.
     """
 
-    __slots__ = ("left", "limit", "loops", "room")
+    __slots__ = ("containers", "left", "limit", "loops", "room")
 
     def __init__(self, limit: int, room: int = MADE_BYTES_MAX) -> None:
         if limit < 0:
@@ -111,6 +112,7 @@ class Meter:
         self.left = limit
         self.room = room
         self.loops: dict[int, list[int]] = {}
+        self.containers = 0
 
     @property
     def used(self) -> int:

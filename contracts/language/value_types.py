@@ -18,6 +18,9 @@ from contracts.language import gas, limits
 from contracts.language.dict_keys import given
 from contracts.language.interface import Meter
 
+_LARGEST, _SMALLEST = limits.INTEGER_MAX, -limits.INTEGER_MAX
+_LONG = limits.STR_CHARACTERS_MAX
+
 
 class Misfit(Exception):
     """A value is not of the type. The text completes "the argument `x` ..."."""
@@ -93,16 +96,21 @@ class DecimalType(Type):
         return number
 
 
-def _deeper(depth: int) -> int:
+def _enter(meter: Meter, value: Any, depth: int) -> int:
+    """Pay for what is in a list or dict, and for the thing itself where it is one of many. The depth inside."""
+    count = len(value)
+    if count > limits.ITEMS_MAX:
+        raise Misfit(f"has {count} items, at most {limits.ITEMS_MAX} are allowed")
+    meter.containers = meter.containers + 1 if depth else 1
+    price = count * gas.ITEM_CODED
+    if meter.containers > gas.CONTAINERS_CHECKED_FREE:
+        price += gas.CONTAINER_CHECKED
+    meter.left -= price
+    if meter.left < 0:
+        meter.run_out()
     if depth >= limits.VALUE_DEPTH_MAX:
         raise Misfit(f"is nested deeper than {limits.VALUE_DEPTH_MAX}")
     return depth + 1
-
-
-def _count(meter: Meter, value: Any) -> None:
-    if len(value) > limits.ITEMS_MAX:
-        raise Misfit(f"has {len(value)} items, at most {limits.ITEMS_MAX} are allowed")
-    meter.charge(len(value) * gas.ITEM_CODED)
 
 
 @dataclass(frozen=True)
@@ -116,8 +124,7 @@ class ListOf(Type):
         """A new list."""
         if type(value) is not list:
             raise self.refuse(value)
-        _count(meter, value)
-        depth = _deeper(depth)
+        depth = _enter(meter, value, depth)
         return [self.item.fit(meter, item, depth, outside) for item in value]
 
 
@@ -133,8 +140,7 @@ class DictOf(Type):
         """A new dict in the order of the old."""
         if type(value) is not dict:
             raise self.refuse(value)
-        _count(meter, value)
-        depth = _deeper(depth)
+        depth = _enter(meter, value, depth)
         return {
             self.key.fit(meter, given(k), depth, outside): self.value.fit(meter, v, depth, outside)
             for k, v in value.items()
@@ -153,8 +159,7 @@ class TupleOf(Type):
         """A tuple, made of a list where need be."""
         if type(value) is not list and type(value) is not tuple:
             raise self.refuse(value)
-        _count(meter, value)
-        depth = _deeper(depth)
+        depth = _enter(meter, value, depth)
         if self.rest is not None:
             rest = self.rest
             return tuple([rest.fit(meter, item, depth, outside) for item in value])
@@ -180,8 +185,7 @@ class RecordOf(Type):
         """A new dict in the order of the old."""
         if type(value) is not dict:
             raise self.refuse(value)
-        _count(meter, value)
-        depth = _deeper(depth)
+        depth = _enter(meter, value, depth)
         kinds = self._kinds
         if value.keys() != kinds.keys():
             raise Misfit(self._wanted)
@@ -225,20 +229,24 @@ class AnyValue(Type):
     def fit(self, meter: Meter, value: Any, depth: int = 0, outside: bool = False) -> Any:
         """A copy, checked to its depth."""
         kind = type(value)
-        if value is None or kind is bool or kind is Decimal:
+        if kind is list:
+            depth = _enter(meter, value, depth)
+            return [self.fit(meter, item, depth, outside) for item in value]
+        if value is None or kind is bool or kind is Decimal or (kind is int and _SMALLEST <= value <= _LARGEST):
             return value
         scalar = _BY_KIND.get(kind)
         if scalar is not None:
             return scalar.fit(meter, value, depth, outside)
-        if kind is not list and kind is not tuple and kind is not dict:
+        if kind is not tuple and kind is not dict:
             raise Misfit(f"contains a {kind.__name__}, which is no value")
-        _count(meter, value)
-        depth = _deeper(depth)
+        depth = _enter(meter, value, depth)
         if kind is dict:
-            return {
-                STR.fit(meter, given(k), depth, outside): self.fit(meter, v, depth, outside) for k, v in value.items()
-            }
-        return kind([self.fit(meter, item, depth, outside) for item in value])
+            return {_text_key(meter, key): self.fit(meter, item, depth, outside) for key, item in value.items()}
+        return tuple([self.fit(meter, item, depth, outside) for item in value])
+
+
+def _text_key(meter: Meter, key: Any) -> Any:
+    return key if type(key) is str and len(key) < _LONG else STR.fit(meter, given(key))
 
 
 # ── what a type may have inside ───────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ import timeit
 import pytest
 
 from contracts import check
-from contracts.language import Failure, Meter, OutOfGas, compile_source, gas, limits
+from contracts.language import Failure, Meter, OutOfGas, compile_source, gas, limits, value_types
 
 
 def test_a_meter_counts_and_is_sticky():
@@ -220,3 +220,31 @@ def test_one_character_in_a_long_wide_text_costs_more_than_in_a_narrow_one(body,
     besides = cost("é", 9_000) - cost("a", 9_000) - made
     assert 1_000 <= besides < (1_000 if "split" not in text else 60_000) + 10
     assert cost("é", 900) - cost("a", 900) < (20 if "split" not in text else 6_000)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [value_types.ANY, value_types.ListOf(value_types.ANY, "list[Value]")],
+    ids=lambda kind: kind.text,
+)
+@pytest.mark.parametrize("item", [[], {}, (), {"a": 1}, [[]]])
+def test_a_list_or_dict_that_is_checked_costs_more_than_a_number_where_there_are_many(kind, item):
+    """A result is held against its type before anything looks at its size: empty dicts took 22 ns a unit."""
+
+    def used(count):
+        meter = Meter(10**9)
+        kind.fit(meter, [item] * count)
+        return meter.used
+
+    plain = gas.ITEM_CODED * (1 + len(item))
+    containers = 1 + (item == [[]])
+    free = gas.CONTAINERS_CHECKED_FREE // containers - 1
+    assert used(free) == free * plain
+    assert used(free + 500) - used(free) == pytest.approx(500 * (plain + containers * gas.CONTAINER_CHECKED), abs=200)
+
+
+def test_each_value_has_its_own_few_that_are_free():
+    meter = Meter(10**9)
+    for _ in range(10):
+        value_types.ANY.fit(meter, [[]] * 50)
+    assert meter.used == 10 * 50 * gas.ITEM_CODED
