@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ledger import files
+from ledger.errors import InvalidProof
 from network.client.errors import ClientError, NotConfigured
 from network.client.light import LightClient
 
@@ -36,7 +37,10 @@ def write_trust(path: Path, light: LightClient) -> None:
     What another program has written there meanwhile is learned first: the file never goes back.
     """
     read_trust(path, light)
-    text = light.to_proof()
+    try:
+        text = light.to_proof()
+    except InvalidProof as error:  # more changes of the validators than a proof can have
+        raise NotConfigured(f"the trust file {path} cannot hold what is trusted now: {error}") from None
     if text is None:
         return
     try:

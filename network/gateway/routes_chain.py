@@ -23,6 +23,7 @@ from network.json_values import to_json
 
 BLOCK_TYPE = "application/vnd.quorate.block"
 PENDING_NOTE = "accepted, waits for a block"
+PAGE_PROOFS_BYTES_MAX = 2 << 20
 _CURSOR = re.compile(r"^(\d{1,16})\.(\d{1,6})$", re.ASCII)
 
 Limit = Annotated[int, Query(ge=1, le=100, description="At most so many.")]
@@ -60,9 +61,8 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
             for record in reversed(records)
         ]
         if proof:
-            for line, record in zip(shown, reversed(records), strict=True):
-                line["proof"] = await _header_proof(services, record)
-                await asyncio.sleep(0)  # a hundred take longer than others should wait
+            records = records[-await _add_proofs(services, shown, records[::-1]) :]
+        shown = shown[: len(records)]
         next_before = records[0].height if records and records[0].height > 0 else None
         return services.answer({"blocks": shown, "next_before": next_before})
 
@@ -86,6 +86,21 @@ def _add_blocks(router: APIRouter, services: Services) -> None:
             return Response(codec.encode(record), media_type=BLOCK_TYPE)
         validators = present.signers_of(record.block.header, await services.validators())
         return services.answer(present.block(record, validators))
+
+
+async def _add_proofs(services: Services, lines: list[dict[str, Any]], records: list[BlockRecord]) -> int:
+    """Give each line the proof of its block; how many have one when the page is full, of all there are at least one.
+
+    A proof brings every change of the validators since the genesis, so a page is shorter where there were many.
+    """
+    size = 0
+    for number, (line, record) in enumerate(zip(lines, records, strict=True)):
+        line["proof"] = found = await _header_proof(services, record)
+        size += 0 if found is None else len(memoryview(found))
+        if size > PAGE_PROOFS_BYTES_MAX:
+            return max(1, number)
+        await asyncio.sleep(0)  # a hundred take longer than others should wait
+    return len(lines)
 
 
 async def _header_proof(services: Services, record: BlockRecord) -> msgspec.Raw | None:

@@ -363,6 +363,15 @@ def test_programs_that_share_a_trust_file_never_take_it_back(chain, tmp_path):
     assert (early.epoch, early.height) == (2, 6)
 
 
+def test_more_changes_than_a_proof_can_have_end_in_words(chain, tmp_path, monkeypatch):
+    light = LightClient(chain.genesis)
+    light.learn(file_about(chain, chain.records[5]).encode())
+    monkeypatch.setattr("ledger.proof_file.CLOSINGS_MAX", 1)
+    with pytest.raises(NotConfigured, match=r"trust\.json cannot hold what is trusted now: .*at most 1"):
+        write_trust(tmp_path / "trust.json", light)
+    assert not (tmp_path / "trust.json").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", "another chain's"])
 def test_a_trust_file_that_is_none_is_not_begun_anew_in_silence(chain, tmp_path, content):
     trust = tmp_path / "trust.json"

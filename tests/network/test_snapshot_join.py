@@ -426,6 +426,7 @@ def test_scenario_58_what_nobody_keeps_any_more_is_given_up_for_another(source, 
             peer.file = newer
         while network.fetched.chosen.contents.hash == names[-1]:
             network.step()
+        assert list((tmp_path / JOINING).glob("chunk-*")) == []  # nothing of the older one is left to be mixed in
     assert network.run()
     assert names == [files[height].manifest.contents.hash for height in sorted(files)]
     assert network.fetched.chosen.contents == source.contents

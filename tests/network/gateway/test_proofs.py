@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 
+import msgspec
 import pytest
 
 from ledger import codec
@@ -12,6 +13,7 @@ from ledger.proof_file import as_text
 from ledger.proofs import verify_proof
 from ledger.state import State
 from ledger.transactions import identify
+from network.gateway import routes_chain
 
 
 @pytest.fixture
@@ -106,6 +108,28 @@ async def test_a_list_of_blocks_has_the_proof_of_each(gateway, node, poll):
     assert [verify_proof(as_text(line["proof"]), node.genesis).height for line in lines] == [3, 2, 1]
     assert (await gateway.get("/v1/blocks?proof=true&before=1")).json()["blocks"][0]["proof"] is None
     assert "proof" not in (await gateway.get("/v1/blocks")).json()["blocks"][0]
+
+
+async def test_a_page_ends_early_where_its_proofs_are_long(gateway, node, poll, monkeypatch):
+    """Each brings the closings since the genesis: a hundred lines of a thousand of them would be hundreds of MB."""
+    for _ in range(5):
+        await sealed(gateway, node, poll, f"{node.height}")
+    whole = (await gateway.get("/v1/blocks?proof=true")).json()["blocks"]
+    longest = max(len(msgspec.json.encode(line["proof"])) for line in whole)
+    monkeypatch.setattr(routes_chain, "PAGE_PROOFS_BYTES_MAX", 2 * longest + 1000)  # in a file they have white space
+    heights, before, pages = [], "", 0
+    while before is not None:
+        page = (await gateway.get(f"/v1/blocks?proof=true{before and f'&before={before}'}")).json()
+        assert 1 <= len(page["blocks"]) < 5
+        heights += [line["height"] for line in page["blocks"]]
+        assert all(line["proof"] or line["height"] == 0 for line in page["blocks"])
+        before, pages = page["next_before"], pages + 1
+    assert heights == [5, 4, 3, 2, 1, 0]
+    assert pages > 1
+    monkeypatch.setattr(routes_chain, "PAGE_PROOFS_BYTES_MAX", 1)
+    page = (await gateway.get("/v1/blocks?proof=true")).json()
+    assert ([line["height"] for line in page["blocks"]], page["next_before"]) == ([5], 5)
+    assert len((await gateway.get("/v1/blocks")).json()["blocks"]) == 6
 
 
 async def test_what_waits_for_a_block_is_not_proven_yet(gateway, node):
