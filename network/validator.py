@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
-import os
 import time
 from collections.abc import Sequence
 
@@ -27,7 +26,7 @@ from ledger.types import Genesis, Seal
 from network.api import NodeStatus, ScrubStatus
 from network.bodies import BodyKeeper
 from network.body_desk import BodyDesk
-from network.config import NodeConfig, split_address
+from network.config import NodeConfig
 from network.driver import Driver
 from network.ending import BEHIND, STATE_MISSING, Ending
 from network.evidence import EvidenceBook
@@ -37,7 +36,7 @@ from network.gossip_desk import GossipDesk
 from network.in_flight import InFlight
 from network.intake import Intake
 from network.ipc import Server
-from network.links import PeerMesh
+from network.links import configured_mesh
 from network.mempool import Limits, Mempool
 from network.paths import NodePaths
 from network.peers import Peers
@@ -220,15 +219,10 @@ class ValidatorNode:
         self._server = Server(self._paths.validator_socket, self._service.handle)
 
     def _assemble_links(self) -> None:
-        self._mesh = PeerMesh(
-            member=self.member,
-            validators=self.genesis.validators,
-            addresses=self._addresses(),
-            listen=split_address(self.config.peer.listen),
-            tls_key_path=self.config.tls_key_path,
-            tls_certificate_path=self.config.tls_certificate_path,
-            tls_passphrase=self.config.passphrase(os.environ),
-            chain_id=self.genesis.chain_id,
+        self._mesh = configured_mesh(
+            self.config,
+            self.genesis,
+            self.member,
             on_frame=lambda member, frame: self._reception.on_frame(member, frame),  # noqa: PLW0108 - made later
             on_state=self._on_link,
         )
@@ -239,10 +233,6 @@ class ValidatorNode:
             replica=lambda: self._driver.replica,
             sealed_height=lambda: self._store.sealed_height,
         )
-
-    def _addresses(self) -> dict[int, tuple[str, int]]:
-        by_name = {member.name: index for index, member in enumerate(self.genesis.validators.members)}
-        return {by_name[peer.name]: split_address(peer.address) for peer in self.config.peers}
 
     def _assemble_requests(self) -> None:
         """Transactions on their way into a batch: from clients, from peers, to the primary."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,8 +16,8 @@ from pathlib import Path
 from ledger.files import replace
 from ledger.store import BlockStore
 from ledger.types import Genesis
-from network.config import NodeConfig, split_address
-from network.links import PeerMesh
+from network.config import NodeConfig
+from network.links import PeerMesh, configured_mesh
 from network.paths import NodePaths
 from network.snapshots.fetched import Fetched
 from network.snapshots.fetcher import Fetcher
@@ -141,8 +140,6 @@ class Join:
     # ── links ─────────────────────────────────────────────────────────────────────────────────────
 
     def _make_mesh(self, fetcher: Fetcher) -> PeerMesh:
-        by_name = {member.name: index for index, member in enumerate(self._genesis.validators.members)}
-
         def on_frame(member: int, frame: bytes) -> None:
             message = None if frame[:1] == bytes((CONSENSUS,)) else read_peer_frame(frame)
             if message is not None:
@@ -155,18 +152,7 @@ class Join:
                 self._linked.discard(member)
                 fetcher.on_lost(member)
 
-        return PeerMesh(
-            member=self._member,
-            validators=self._genesis.validators,
-            addresses={by_name[peer.name]: split_address(peer.address) for peer in self._config.peers},
-            listen=split_address(self._config.peer.listen),
-            tls_key_path=self._config.tls_key_path,
-            tls_certificate_path=self._config.tls_certificate_path,
-            tls_passphrase=self._config.passphrase(os.environ),
-            chain_id=self._genesis.chain_id,
-            on_frame=on_frame,
-            on_state=on_state,
-        )
+        return configured_mesh(self._config, self._genesis, self._member, on_frame=on_frame, on_state=on_state)
 
     def _send(self, member: int, message: PeerMessage) -> bool:
         return self._mesh.send_bulk(member, peer_frame(message)) is not False
