@@ -127,6 +127,12 @@ def test_scenario_87_an_inner_node_is_no_leaf():
     assert merkle.node_hash(left, right) == root
     assert not merkle.verify_inclusion(root, inner, 0, 2, [right])
     assert not merkle.verify_inclusion(root, b"\x01" + inner, 0, 2, [right])
+    other = merkle.leaf_hash(leaves[2]) + merkle.leaf_hash(leaves[3])
+    for prefix in (b"", b"\x00", b"\x01"):  # nor are two leaves that are made of the inner nodes the same tree
+        assert merkle.root([prefix + inner, prefix + other]) != root
+        assert merkle.root([prefix + left + right]) != root
+    assert [merkle.root([leaf]) for leaf in leaves] == [merkle.leaf_hash(leaf) for leaf in leaves]
+    assert (merkle.node_hash(inner[:32], inner[32:]), merkle.node_hash(other[:32], other[32:])) == (left, right)
 
 
 def test_scenario_87_doubling_the_last_leaf_gives_another_root():

@@ -382,6 +382,9 @@ async def test_75_full_disk_ends_voting_before_anything_is_lost_and_says_so(memo
     assert len(halts) == 1
     assert "votes no more" in halts[0]
     assert "No space left on device" in halts[0]
+    for attempt in (journal.sync, lambda: journal.append([REPLICA_RECORD]), lambda: journal.rewrite([])):
+        with pytest.raises(StorageError, match="nothing more is written to it until the node is restarted"):
+            attempt()  # there is room again, and half a record before it
     journal.close()
     assert read(path) == [b"before"]  # nothing was repaired by hand
     journal, _ = Journal.open(path)
