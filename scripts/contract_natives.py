@@ -52,6 +52,8 @@ STRICTER: Final = (
     "and bool",
     ", not bool",
     "cannot order bool",
+    "cannot order int and Decimal",  # when they are sorted; to compare two of them is allowed
+    "cannot order Decimal and int",
     "inside items",
     "no operator / for int and int",
     "no operator % for str",

@@ -577,11 +577,11 @@ def get_slice(meter: Meter, container: Any, start: Any, stop: Any, step: Any) ->
     meter.charge(gas.SLICE)
     if kind not in (list, tuple, str, bytes):
         fail(codes.BAD_TYPE, f"{type_name(container)} cannot be sliced")
-    for bound in (start, stop, step):
+    for bound in (step, start, stop):  # in the order in which Python looks at them
         if bound is not None and type(bound) is not int:
             fail(codes.BAD_TYPE, f"a slice bound must be int or None, not {type_name(bound)}")
-    if step == 0:
-        fail(codes.BAD_VALUE, "a slice step of zero")
+        if step == 0:
+            fail(codes.BAD_VALUE, "a slice step of zero")
     cut = slice(start, stop, step)
     count = len(range(*cut.indices(len(container))))
     if step not in (None, 1):

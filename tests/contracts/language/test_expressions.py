@@ -200,6 +200,8 @@ FAILURES = [
     ("[1].index(2)", "bad_value"),
     ("list(range(0, 5, 0))", "bad_value"),
     ("'abc'[::0]", "bad_value"),
+    ("'abc'['x'::0]", "bad_value"),
+    ("'abc'['x'::1]", "bad_type"),
     ("(1).to_bytes(2, 'middle')", "bad_value"),
     ("{'a': 1}['b']", "key_error"),
     ("{}.pop('a')", "key_error"),
