@@ -118,17 +118,33 @@ class ValidatorNode:
             return
         self._assemble()
         self._bodies.restore(votes.bodies, votes.batches, self._store.sealed_height)
-        self._opened.push_async_callback(self._verifier.close)
-        self._opened.push_async_callback(self._executor.close)
-        await self._executor.connect()
-        await self._ensure_genesis()
         try:
-            await self._pipeline.catch_up(self._store.height)
+            await self._level_executor()
         except StateMissing as error:
             self.ending.leave_for_snapshot(STATE_MISSING, str(error))
             return
-        await self._executor.mark_sealed(self._store.sealed_height)
         self._driver = self._make_driver(votes)
+        await self._open_doors()
+        self._set_to_work()
+        validators = self.genesis.validators.members
+        log.info(
+            "validator %s (member %d of %d) on chain %s at height %d",
+            *(validators[self.member].name, self.member, len(validators)),
+            *(self.genesis.chain_id.hex()[:16], self._store.sealed_height),
+        )
+
+    async def _level_executor(self) -> None:
+        """Have it where the blocks are. Block 0 is made with it when the store is new. Raises `StateMissing`."""
+        self._opened.push_async_callback(self._verifier.close)
+        self._opened.push_async_callback(self._executor.close)
+        await self._executor.connect()
+        if self._store.height < 0:
+            self._store.put(genesis_record(self.genesis, await self._executor.genesis_root()))
+        await self._pipeline.catch_up(self._store.height)
+        await self._executor.mark_sealed(self._store.sealed_height)
+
+    async def _open_doors(self) -> None:
+        """To this node's own processes first, then to the others. What is opened here is closed the other way round."""
         for part in (self._sync, self._bodies, self._proposer):
             self._opened.callback(part.close)
         self._opened.push_async_callback(self._server.close)
@@ -139,6 +155,9 @@ class ValidatorNode:
         self._opened.push_async_callback(self._gossip_desk.close)
         self._opened.callback(self._gossip.close)  # what lingers goes while there are links
         await self._mesh.start()
+
+    def _set_to_work(self) -> None:
+        """The parts that work by themselves."""
         if self._scrubber is not None:
             self._opened.callback(self._scrubber.close)
         self._opened.push_async_callback(self.ending.stop_parts)
@@ -146,16 +165,8 @@ class ValidatorNode:
             self.ending.spawn(self._scrubber.run(), "scrub")
         self.ending.spawn(self._driver.run(), "driver")
         self.ending.spawn(self._pipeline.run(), "pipeline")
-        self.ending.spawn(self._tick(), "tick")
         self.ending.spawn(self._requests.run(), "hand-on")
-        log.info(
-            "validator %s (member %d of %d) on chain %s at height %d",
-            self.genesis.validators.members[self.member].name,
-            self.member,
-            len(self.genesis.validators.members),
-            self.genesis.chain_id.hex()[:16],
-            self._store.sealed_height,
-        )
+        self.ending.spawn(self._tick(), "tick")
 
     async def stop(self) -> None:
         """Leave the others and close storage: whatever was opened, the last first."""
@@ -181,12 +192,6 @@ class ValidatorNode:
         if lost:
             log.error("the block store lost blocks %s: they are fetched from peers again", lost)
         return votes
-
-    async def _ensure_genesis(self) -> None:
-        """Store block 0 when the store is new."""
-        if self._store.height < 0:
-            root = await self._executor.genesis_root()
-            self._store.put(genesis_record(self.genesis, root))
 
     # ── assembly ──────────────────────────────────────────────────────────────────────────────────
 
