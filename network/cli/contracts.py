@@ -14,7 +14,7 @@ from network.cli.connection import DEFAULT_URL, GenesisFile, Url, connect
 from network.cli.console import AsJson, UserError, examples, hint, say, say_fields, say_json
 from network.cli.keyfiles import KeyFile, open_key
 from network.cli.names import check_name, is_name, suggested
-from network.cli.outcomes import outcome_json, outcome_rows, shown
+from network.cli.outcomes import UNDECIDED_ADVICE, outcome_json, outcome_rows, shown
 
 if TYPE_CHECKING:
     from contracts import Problem
@@ -220,12 +220,16 @@ def _parameters(client: Client, contract: str, method: str, kind: str) -> list[t
 
 def _send(send: Callable[[], Outcome], as_json: bool) -> None:
     """Send, wait, and show the outcome; exit code 1 unless it is ok."""
-    from network.client import TransactionFailed
+    from network.client import Outcome, TransactionFailed, Undecided
 
     try:
         outcome = send()
     except TransactionFailed as failed:
         outcome = failed.outcome
+    except Undecided as undecided:
+        if as_json:
+            say_json(outcome_json(Outcome(undecided.transaction_id, "pending")))
+        raise UserError(f"{undecided}. {UNDECIDED_ADVICE.format(id=undecided.transaction_id.hex())}") from None
     if as_json:
         say_json(outcome_json(outcome))
     else:

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 PENDING_ADVICE = "not sealed yet; ask again with: quorate tx {id}"
 
+UNDECIDED_ADVICE = (
+    "It may still be executed, and the same command again would be a second transaction: ask for this one with "
+    "quorate tx {id}; quorate status says whether a quorum is connected"
+)
+
 
 def outcome_rows(outcome: Outcome) -> list[tuple[str, object]]:
     """Names and values, in the order in which a person asks."""

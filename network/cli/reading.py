@@ -31,6 +31,7 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """
     with connect(url) as client:
         found = client.status()
+        lack = "" if as_json else _lack_of_quorum(client)
     if as_json:
         say_json(found)
         return
@@ -43,6 +44,7 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         if found["changing_view"]
         else "running"
     )
+    state += f"; {lack}" if lack else ""
     say_fields(
         [
             ("node", f"{found['name']} (member {found['member']}), version {found['version']}"),
@@ -59,6 +61,18 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     )
     say("peers")
     say_fields(((peer["name"], _peer(peer)) for peer in found["peers"]), indent="  ")
+
+
+def _lack_of_quorum(client: Client) -> str:
+    """What is wrong where this node reaches fewer members than can seal a block; "" where it reaches enough."""
+    from ledger.quorum import quorum_power
+
+    members = client.get("/v1/validators")["validators"]
+    total = sum(each["power"] for each in members)
+    reached = sum(each["power"] for each in members if each["connected"])
+    if reached >= quorum_power(total):
+        return ""
+    return f"NO QUORUM: it reaches power {reached} of {total}, {quorum_power(total)} are needed to seal a block"
 
 
 def _executor(found: dict[str, Any]) -> list[tuple[str, object]]:

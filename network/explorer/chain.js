@@ -87,9 +87,10 @@ function drawTiles(tiles, status, blocks) {
   const count = recent.slice(0, -1).reduce((sum, block) => sum + block.transaction_count, 0);
   const rate = span > 0 ? count / span : 0;
   const idle = top && Date.now() - top.time_ms > 10_000;
+  const calm = status.mempool.transactions ? "transactions wait, and no block is sealed" : "blocks are made when there is work";
   tiles.replaceChildren(
     tile("Sealed height", top ? show.number(top.height) : "none yet", ["block ", top ? show.when(top.time_ms) : "none yet"], top ? mark(top.verdict) : said()),
-    tile("Throughput", idle || !rate ? "idle" : `${rate < 10 ? rate.toFixed(1) : show.number(Math.round(rate))} tx/s`, idle || !rate ? "blocks are made when there is work" : `over the last ${show.plural(recent.length, "block")}`, mark(least(blocks.map((each) => each.verdict)))),
+    tile("Throughput", idle || !rate ? "idle" : `${rate < 10 ? rate.toFixed(1) : show.number(Math.round(rate))} tx/s`, idle || !rate ? calm : `over the last ${show.plural(recent.length, "block")}`, mark(least(blocks.map((each) => each.verdict)))),
     tile("Primary", nameOf(status.primary, status) || `member ${status.primary}`, status.changing_view ? "view change under way" : `view ${show.number(status.view)}`, said()),
     tile("Waiting", show.number(status.mempool.transactions), `${show.bytes(status.mempool.bytes)} in the mempool`, said()));
 }
@@ -101,9 +102,18 @@ function warnings(status, members) {
   if (status.halted) found.push(el("div.banner.bad", { role: "alert" }, `This node has stopped: ${status.halted}`));
   else if (status.silence) found.push(el("div.banner", { role: "status" }, `This node does not vote at present: ${status.silence}`));
   const away = members.filter((member) => !member.connected);
-  if (away.length) found.push(el("div.banner", { role: "status" }, `${away.map((member) => member.name).join(", ")} ${away.length === 1 ? "is" : "are"} not connected to this node.`));
+  if (!away.length) return found;
+  const power = (some) => some.reduce((sum, member) => sum + member.power, 0);
+  const quorum = quorumOf(power(members));
+  const reached = power(members) - power(away);
+  const names = `${away.map((member) => member.name).join(", ")} ${away.length === 1 ? "is" : "are"} not connected to this node`;
+  if (reached >= quorum) found.push(el("div.banner", { role: "status" }, `${names}.`));
+  else found.push(el("div.banner.bad", { role: "alert" }, `${names}: it reaches power ${show.number(reached)} of ${show.number(power(members))}, and a quorum is ${show.number(quorum)}. Where the others reach no more, nothing is sealed.`));
   return found;
 }
+
+/** The power that certifies: all but the most that may be faulty, which is less than a third. */
+export const quorumOf = (total) => total - Math.floor((total - 1) / 3);
 
 function barChart(blocks) {
   const shown = blocks.slice(0, CHART_BLOCKS).reverse();

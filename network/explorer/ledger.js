@@ -1,7 +1,7 @@
 // Pages of what is on the chain: contracts, one contract with its views, accounts, validators, and the API itself.
 
 import { get, post } from "./api.js";
-import { callNames, memberLine, outcome, pager } from "./chain.js";
+import { callNames, memberLine, outcome, pager, quorumOf } from "./chain.js";
 import { badge, card, el, empty, facts, heading, put, table } from "./dom.js";
 import * as show from "./format.js";
 import { decoded, doubt, mark, prove, proveState, said, trustInThisNode } from "./proven.js";
@@ -188,7 +188,7 @@ export async function validators(page) {
   const [found, status, proofs] = await Promise.all([get("/v1/validators"), get("/v1/status"), get("/v1/evidence")]);
   const [verdict, members] = await provenMembers(status.sealed_height, found.validators);
   const total = members.reduce((sum, { power }) => sum + power, 0);
-  const quorum = total - Math.floor((total - 1) / 3);
+  const quorum = quorumOf(total);
   const agreed = await trustInThisNode().catch(() => null);
   const parameters = agreed?.parameters ?? status.parameters;
   put(page,

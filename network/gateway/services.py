@@ -110,5 +110,5 @@ class Services:
 def hex_32(name: str, text: str) -> bytes:
     """A hash, an id or a key in a path or a query. Raises `Problem`."""
     if _HEX_32.match(text) is None:
-        raise Problem("bad_parameter", f"{name} is {text[:80]!r}; it is 64 hexadecimal digits")
+        raise Problem("bad_parameter", f"{name} is {text[:80]!r}, expected 64 hexadecimal digits")
     return bytes.fromhex(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -11,9 +13,12 @@ import typer
 from typer.testing import CliRunner
 
 from network.cli.console import UserError
+from network.cli.contracts import _send
 from network.cli.keyfiles import open_key
 from network.cli.negatives import TakesNegatives
 from network.cli.newfiles import refuse_existing, write_new
+from network.cli.reading import _lack_of_quorum
+from network.client import Outcome, Undecided
 
 
 @pytest.mark.parametrize(
@@ -87,3 +92,36 @@ def test_a_file_that_holds_no_key_is_named_as_that_whatever_its_mode(tmp_path: P
         (tmp_path / "genesis.json").chmod(mode)
         with pytest.raises(UserError, match=r"genesis\.json holds no private key: give a PEM file"):
             open_key(tmp_path / "genesis.json")
+
+
+def test_a_transaction_without_an_outcome_is_not_to_be_sent_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command would make another, with another salt: what was paid would be paid twice."""
+
+    def send() -> Outcome:
+        raise Undecided(bytes(32), b"raw", "no seal within the time")
+
+    for as_json in (False, True):
+        with pytest.raises(UserError) as told:
+            _send(send, as_json)
+        assert str(told.value) == (
+            f"transaction {'00' * 32} is undecided: no seal within the time. It may still be executed, and the same "
+            f"command again would be a second transaction: ask for this one with quorate tx {'00' * 32}; "
+            "quorate status says whether a quorum is connected"
+        )
+        out = capsys.readouterr().out
+        assert (json.loads(out)["state"], json.loads(out)["id"]) == ("pending", "00" * 32) if as_json else out == ""
+
+
+@pytest.mark.parametrize(
+    ("powers", "connected", "told"),
+    [
+        ([1, 1, 1, 1], [1, 1, 1, 0], ""),
+        ([1, 1, 1, 1], [1, 1, 0, 0], "NO QUORUM: it reaches power 2 of 4, 3 are needed to seal a block"),
+        ([5, 1, 1, 1], [0, 1, 1, 1], "NO QUORUM: it reaches power 3 of 8, 6 are needed to seal a block"),
+        ([1], [1], ""),
+    ],
+)
+def test_status_says_when_too_few_are_connected_for_a_seal(powers: list[int], connected: list[int], told: str) -> None:
+    members = [{"power": power, "connected": bool(link)} for power, link in zip(powers, connected, strict=True)]
+    client = SimpleNamespace(get=lambda path: {"validators": members} if path == "/v1/validators" else None)
+    assert _lack_of_quorum(client) == told  # type: ignore[arg-type]

@@ -180,3 +180,26 @@ async def test_what_was_called_before_an_upgrade_is_not_named_by_the_new_code(ex
     calls = card_of(later, "Calls")["text"]
     assert ("digest" in calls, "argument 0" in calls, "was upgraded since" in calls) == (False, True, True)
     assert "registered already · registry, line 8 of an earlier version" in later["text"]
+
+
+async def test_too_few_members_for_a_seal_are_an_alarm_and_one_that_is_away_is_not(explorer, node):
+    home = pages_of(node)["home"]
+    (calm,) = await explorer([home])
+    assert "not connected" not in calm["text"]
+    delta = (
+        f'{node.genesis.validators.members[3].public_key.hex()}","power":1,"primary":false,"self":false,"connected":'
+    )
+    (away,) = await explorer([home], [["^/v1/validators$", f"{delta}true", f"{delta}false"]])
+    assert "delta is not connected to this node." in away["text"]
+    (lost,) = await explorer([home], [["^/v1/validators$", '"connected":true', '"connected":false']])
+    assert (
+        "it reaches power 0 of 4, and a quorum is 3. Where the others reach no more, nothing is sealed." in lost["text"]
+    )
+
+
+async def test_transactions_that_wait_while_nothing_is_sealed_are_not_idleness(explorer, node):
+    home = pages_of(node)["home"]
+    waiting = [["^/v1/status$", '"transactions":0', '"transactions":2']]
+    (calm,), (stuck,) = await explorer([home]), await explorer([home], waiting)
+    assert "blocks are made when there is work" in calm["text"]
+    assert "transactions wait, and no block is sealed" in stuck["text"]
