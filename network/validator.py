@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import logging
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from ledger.crypto import SigningKey, verify
 from ledger.errors import DataLost
 from ledger.journal import read_again
 from ledger.types import Genesis, Seal
-from network.api import NodeStatus, ScrubStatus
+from network.api import ScrubStatus
 from network.bodies import BodyKeeper
 from network.body_desk import BodyDesk
 from network.config import NodeConfig
@@ -50,6 +49,7 @@ from network.service import ValidatorService
 from network.snapshots.behind import Behind
 from network.snapshots.desk import SnapshotDesk
 from network.snapshots.keeper import SnapshotKeeper, clear_rubbish, environment
+from network.status_desk import StatusDesk
 from network.storage import Votes, check_chain, open_blocks, open_journal, read_votes, tip_of
 from network.supervisor import Child
 from network.sync import BlockSync
@@ -93,10 +93,7 @@ class ValidatorNode:
         self._key = key
         self._executor_child = executor_child
         self._paths = NodePaths(config.data_directory)
-        self._started_ms = now_ms()
-        self._told_silence = ""
         self._opened = contextlib.AsyncExitStack()
-        self._version = importlib.metadata.version("quorate")
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -212,12 +209,23 @@ class ValidatorNode:
         self._assemble_snapshots()
         self._scrubber = self._make_scrubber()
         self._reception = self._make_reception()
+        self._status_desk = StatusDesk(
+            genesis=self.genesis,
+            member=self.member,
+            store=self._store,
+            mempool=self._mempool,
+            peers=self._peers,
+            ending=self.ending,
+            replica=lambda: self._driver.replica,
+            scrub=lambda: self._scrubber.report.status() if self._scrubber else ScrubStatus(),
+            counters=self._counters,
+        )
         self._service = ValidatorService(
             genesis=self.genesis,
             store=self._store,
             mempool=self._mempool,
             intake=self._intake,
-            status=self.status,
+            status=self._status_desk.status,
             halted=lambda: self.ending.halted,
             evidence=self._evidence,
         )
@@ -402,6 +410,15 @@ class ValidatorNode:
         replica = self._driver.replica
         return bool(replica.silence) or replica.changing_view or self._peers.are_ahead()
 
+    def _counters(self) -> dict[str, int]:
+        return {
+            **self._intake.counters,
+            **self._mesh.counters,
+            "events_dropped": self._driver.events_dropped,
+            "gossip_dropped": self._gossip_desk.dropped,
+            "evidence": len(self._evidence),
+        }
+
     # ── what the replica says (Performer) ─────────────────────────────────────────────────────────
 
     def send(self, member: int, data: bytes) -> None:
@@ -485,51 +502,5 @@ class ValidatorNode:
             self._gossip.tick()
             self._requests.tell_again()
             self._proposer.poke()
-            self._tell_silence()
+            self._status_desk.tell_silence()
             self._behind.tick()
-
-    def _tell_silence(self) -> None:
-        """Why this validator does not vote, for its operator, whenever that changed."""
-        silence = self._driver.replica.silence
-        if silence and silence != self._told_silence:
-            log.warning("this validator does not vote: %s", silence)
-        elif self._told_silence and not silence:
-            log.info("this validator votes again")
-        self._told_silence = silence
-
-    # ── what others ask ───────────────────────────────────────────────────────────────────────────
-
-    def status(self) -> NodeStatus:
-        """How this node stands."""
-        replica = self._driver.replica
-        sealed = self._store.header(self._store.sealed_height)
-        assert sealed is not None, "the sealed height is stored"
-        return NodeStatus(
-            version=self._version,
-            network=self.genesis.network,
-            chain_id=self.genesis.chain_id,
-            member=self.member,
-            name=self.genesis.validators.members[self.member].name,
-            view=replica.view,
-            primary=replica.primary,
-            changing_view=replica.changing_view,
-            sealed_height=sealed.height,
-            executed_height=self._store.height,
-            sealed_hash=sealed.hash,
-            state_root=sealed.state_root,
-            sealed_time_ms=sealed.time_ms,
-            mempool_transactions=len(self._mempool),
-            mempool_bytes=self._mempool.bytes,
-            halted=self.ending.halted,
-            peers=self._peers.statuses(),
-            started_ms=self._started_ms,
-            counters={
-                **self._intake.counters,
-                **self._mesh.counters,
-                "events_dropped": self._driver.events_dropped,
-                "gossip_dropped": self._gossip_desk.dropped,
-                "evidence": len(self._evidence),
-            },
-            silence="" if self.ending.halted else replica.silence,
-            scrub=self._scrubber.report.status() if self._scrubber is not None else ScrubStatus(),
-        )
