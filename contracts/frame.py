@@ -8,7 +8,7 @@ fails. Frames of one transaction share the meter and the events. Who may call wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from contracts import codes, costs
 from contracts.catalogue import SYSTEM, Loaded
@@ -21,6 +21,9 @@ from ledger.types import LogEntry
 
 if TYPE_CHECKING:
     from contracts.invocation import Invocation
+
+
+_UNSHARED: Final = frozenset({type(None), bool, int, str, bytes})  # what nobody can change needs no copy
 
 
 def key_span(contract: str, variable: str, prefix: Key, bounds: Bounds) -> Span:
@@ -65,11 +68,7 @@ class Frame:
     def get(self, variable: str, key: Key) -> bytes | None:
         """The stored bytes, None where there are none."""
         self._meter.charge(costs.READ)
-        try:
-            place = state_key(self.context.contract, variable, key)
-        except BadKey as error:
-            raise Failure(error.code, str(error)) from None
-        value = self.read(place)
+        value = self.read(self._place(variable, key))
         if value is not None:
             self._meter.charge(len(value) // costs.READ_BYTES_PER_UNIT)
         return value
@@ -81,12 +80,19 @@ class Frame:
         size = 0 if value is None else len(value)
         if size > costs.VALUE_BYTES_MAX:
             raise Failure(codes.SIZE_LIMIT, f"a state value of {size} bytes, at most {costs.VALUE_BYTES_MAX} fit")
+        place = self._place(variable, key)
+        self._meter.charge(self._write_cost(place, size))
+        self.writes.put(place, value)
+
+    def _place(self, variable: str, key: Key) -> bytes:
+        """The state key, a long one paid for: each zero in it is two bytes, and takes as long as ten others."""
         try:
             place = state_key(self.context.contract, variable, key)
         except BadKey as error:
             raise Failure(error.code, str(error)) from None
-        self._meter.charge(self._write_cost(place, size))
-        self.writes.put(place, value)
+        if len(place) > costs.KEY_BYTES_FREE:
+            self._meter.charge(len(place) - costs.KEY_BYTES_FREE)
+        return place
 
     def _write_cost(self, place: bytes, size: int) -> int:
         for layer in self._own:
@@ -113,7 +119,8 @@ class Frame:
         page = min(limit, costs.SCAN_PAGE)
         for place, value, size in overlaid(self.layers, self._invocation.reader, span, page):
             entry = costs.SCAN_DELETED if value is None else costs.SCAN_ENTRY
-            self._meter.charge(entry + size // costs.READ_BYTES_PER_UNIT)
+            long = max(len(place) - costs.KEY_BYTES_FREE, 0)
+            self._meter.charge(entry + size // costs.READ_BYTES_PER_UNIT + long)
             if value is None:
                 continue
             room -= size
@@ -145,9 +152,11 @@ class Frame:
     def _cross(self, contract: str, method: str, args: list[Any], read_only: bool) -> Any:
         data = encode_value(args)
         self._meter.charge(len(data) // costs.CALL_BYTES_PER_UNIT)
-        result = encode_value(self._invocation.call_from(self, contract, method, codec.decode_own(data), read_only))
-        self._meter.charge(len(result) // costs.CALL_BYTES_PER_UNIT)
-        return codec.decode_own(result)
+        given = [*args] if _UNSHARED.issuperset(map(type, args)) else codec.decode_own(data)
+        result = self._invocation.call_from(self, contract, method, given, read_only)
+        data = encode_value(result)
+        self._meter.charge(len(data) // costs.CALL_BYTES_PER_UNIT)
+        return result if type(result) in _UNSHARED else codec.decode_own(data)
 
     def compile(self, source: str) -> Loaded:
         """For the system contract: the program of a source. Raises `SourceRefused`."""

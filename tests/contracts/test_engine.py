@@ -7,6 +7,7 @@ import pytest
 from contracts import costs
 from contracts.catalogue import NodeFault
 from contracts.engine import PRUNE_EVERY, VERSIONS_KEPT, Engine, HeightUnavailable
+from contracts.keys import state_key
 from contracts.memory import MemoryState
 from ledger import blocks, codec, hashing
 from ledger.errors import GenesisError
@@ -705,3 +706,26 @@ def test_what_lies_below_a_deletion_is_paid_for_by_the_scan_that_reads_it(chain)
     assert entries(receipt) == [((2,), "x")]
     base = costs.TRANSACTION + costs.CALL + costs.SCAN
     assert receipt.gas_used > base + 100_000 // costs.READ_BYTES_PER_UNIT
+
+
+# ── long keys ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_state_key_costs_gas_for_each_byte_beyond_the_first_256(chain):
+    chain.deploy("map")
+
+    def used(*call):
+        receipt = chain.send("cleo", ("map", *call))
+        assert receipt.code == "ok"
+        return receipt.gas_used
+
+    def size(key):
+        return len(state_key("map", "m", (key,)))
+
+    short, zeros = b"k" * 480, bytes(480)
+    assert size(zeros) - size(short) == 480
+    again = [used("set_at", [key], turn) and used("set_at", [key], turn) for turn, key in enumerate((short, zeros))]
+    sent = 4 * 480  # a first write costs four for each byte of the key besides, in a block of its own
+    assert again[1] - again[0] == sent + 480
+    found = [chain.view("map", "scan", [], [key], 10).gas_used for key in (b"", short)]
+    assert found[0] - found[1] >= costs.SCAN_ENTRY + size(short) - costs.KEY_BYTES_FREE
