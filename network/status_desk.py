@@ -22,7 +22,7 @@ log = logging.getLogger("quorate.validator")
 
 
 class StatusDesk:
-    """Of one member. `replica()` is the driver's, `scrub()` how far it has read again, `counters()` are all there are."""
+    """Of one member. `replica()` is the driver's, `scrub()` how far it has read again, `counters()` all there are."""
 
     def __init__(
         self,
