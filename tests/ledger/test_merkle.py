@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import merkle
+from ledger import merkle, verifier
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
@@ -47,6 +47,24 @@ def test_scenario_88_every_public_consistency_vector():
         )
         assert verdicts[name] is not case["wantErr"], f"{name}: {case['desc']}"
     assert (len(verdicts), sum(verdicts.values())) == (98, 6)
+
+
+def test_scenario_88_a_proof_that_is_longer_than_the_way_to_the_root_is_none():
+    """A leaf of a tree passes for none of a smaller tree with the same root. No public vector has that."""
+    for size in range(2, 18):
+        leaves = leaves_of(size)
+        root = merkle.root(leaves)
+        for index in range(size):
+            path = merkle.inclusion_proof(leaves, index)
+            assert merkle.verify_inclusion(root, leaves[index], index, size, path)
+            for smaller in range(1, size):
+                if (smaller - 1).bit_length() < len(path):
+                    for place in range(smaller):
+                        assert not merkle.verify_inclusion(root, leaves[index], place, smaller, path)
+                        leaf = merkle.leaf_hash(leaves[index])
+                        assert not verifier.is_included(root, leaf, place, smaller, list(path))
+    first, second = leaves_of(2)
+    assert not merkle.verify_consistency(merkle.root([first]), 1, merkle.root([first, second]), 1, [second])
 
 
 # ── the obvious twin: section 2.1 as it is written ────────────────────────────────────────────────
