@@ -29,7 +29,7 @@ from contracts.engine import Engine
 from ledger.crypto import SigningKey
 from ledger.state import State
 from ledger.transactions import sign_transaction
-from ledger.types import Account, Call, Genesis, Parameters, Validator, ValidatorSet
+from ledger.types import Account, Call, Genesis, Parameters, Receipt, Validator, ValidatorSet
 from network.api import Execute, ExecutionOutcome, MarkSealed
 from network.executor_process import ExecutorService
 from network.ipc import Connection
@@ -44,6 +44,7 @@ PROFILE_LINES = 45
 
 _encode = msgspec.msgpack.Encoder().encode
 _outcome_of = msgspec.msgpack.Decoder(ExecutionOutcome).decode
+_receipt_of = msgspec.msgpack.Decoder(Receipt).decode
 
 
 class Stopwatch:
@@ -74,6 +75,7 @@ class Bench:
         self.service = ExecutorService(self.engine, (), asyncio.Event(), FrozenStates(state, every=0))
         self.random = random.Random(1)  # noqa: S311 - the same transfers in every run
         self.receipts = sha256()
+        self.last: tuple[bytes, ...] = ()
         self._set_up()
 
     def _set_up(self) -> None:
@@ -101,6 +103,7 @@ class Bench:
         assert len(outcome.executed) == len(transactions), outcome.returned
         for receipt in outcome.receipts:
             self.receipts.update(receipt)
+        self.last = outcome.receipts
 
     def _ask(self, request: Execute | MarkSealed) -> bytes:
         """The service answers without ever waiting, and asks the connection for nothing."""
@@ -136,6 +139,8 @@ def measure(state: State, accounts: int, blocks: int, transfers: int, profile: b
     total = time.process_time() - start
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(PROFILE_LINES)
+    failed = {receipt.code for receipt in map(_receipt_of, bench.last)} - {"ok"}
+    assert not failed, f"what was measured is how fast transfers fail: {failed}"
     each = 1e6 / (blocks * transfers)
     print(f"execute  {(executing.seconds - committing.seconds) * each:7.1f} us a transfer")
     print(f"commit   {committing.seconds * each:7.1f} us")
