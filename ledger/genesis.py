@@ -46,6 +46,8 @@ def load_genesis(path: Path | str) -> Genesis:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise GenesisError(f"{path}: found {path.stat().st_size} bytes, expected at most {FILE_BYTES_MAX}")
         text = path.read_bytes()
+    except FileNotFoundError:
+        raise GenesisError(f"{path} is missing: give the genesis file that all members of the network have") from None
     except OSError as error:
         raise GenesisError(f"cannot read {path}: {error.strerror}") from None
     try:

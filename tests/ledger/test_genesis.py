@@ -217,8 +217,10 @@ def test_what_is_no_json_is_refused(text, message):
 
 def test_a_file_is_named_in_its_errors(tmp_path):
     path = tmp_path / "genesis.json"
-    with pytest.raises(GenesisError, match=rf"cannot read {path}: No such file"):
+    with pytest.raises(GenesisError, match=rf"{path} is missing: give the genesis file that all members"):
         load_genesis(path)
+    with pytest.raises(GenesisError, match=rf"cannot read {tmp_path}: Is a directory"):
+        load_genesis(tmp_path)
     path.write_text("{}")
     with pytest.raises(GenesisError, match=rf"{path}: format: missing"):
         load_genesis(path)
