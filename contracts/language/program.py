@@ -86,7 +86,9 @@ def _build(
     try:
         tree = ast.parse(decoded)
     except SyntaxError as error:
-        here = Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", "this is not valid Python")
+        # What exactly is wrong, each Python says in its own words: for an author, and for no receipt.
+        why = f": {error.msg}" if everything else ""
+        here = Problem(error.lineno or 1, max(error.offset or 1, 1), "syntax", f"this is not valid Python{why}")
         return None, sorted(problems) or [here]
     unit = Unit(decoded.split("\n"), watch)
     # Programs are kept by what their source lets expect: a short one may not hide a megabyte behind an operator.

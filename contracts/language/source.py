@@ -21,8 +21,15 @@ _CLOSING: Final = frozenset(_OPENING.values())
 # Unicode tables differ between versions.
 _HIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000110bd\U000110cd\U00013430-\U00013440"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
+_HIDDEN_KNOWN: Final = {
+    "\t": "a tab; indent with spaces, and write \\t in a string",
+    "\r": "the invisible character U+000D: lines end with a newline alone",
+    "\0": "the invisible character U+0000: this is no text, or text that is not UTF-8",
+    "\ufeff": "the invisible character U+FEFF, a byte order mark: save the file as UTF-8 without it",
+}
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=]")
 
 _TOKEN = re.compile(
@@ -74,13 +81,21 @@ def _decoded(source: str | bytes) -> str | list[Problem]:
         try:
             return source.decode("utf-8")
         except UnicodeDecodeError as error:
-            return [Problem(source.count(b"\n", 0, error.start) + 1, 1, "encoding", "the source is not UTF-8")]
+            return [_not_utf8(source, error.start)]
     try:
         size = len(source.encode())
     except UnicodeEncodeError as error:
         line = source.count("\n", 0, error.start) + 1
         return [Problem(line, 1, "encoding", "the source has a lone surrogate, which is no character")]
     return [_too_large(size)] if size > limits.SOURCE_BYTES_MAX else source
+
+
+def _not_utf8(source: bytes, at: int) -> Problem:
+    line_start = source.rfind(b"\n", 0, at) + 1
+    column = len(source[line_start:at].decode("utf-8")) + 1
+    looks = ", it looks like UTF-16" if source[:2] in (b"\xff\xfe", b"\xfe\xff") else f": the byte {source[at]:02x}"
+    message = f"the source is not UTF-8{looks}; save the file as UTF-8"
+    return Problem(source.count(b"\n", 0, at) + 1, column, "encoding", message)
 
 
 def memory_of(text: str) -> int:
@@ -114,11 +129,19 @@ def _characters(text: str) -> list[Problem]:
             message = "a coding cookie: contracts are always UTF-8; delete this comment"
             problems.append(Problem(number, 1, "encoding", message))
         for match in _HIDDEN.finditer(line):
-            what = "a tab; indent with spaces" if match[0] == "\t" else f"the invisible character U+{ord(match[0]):04X}"
-            problems.append(Problem(number, match.start() + 1, "character", what))
-            if len(problems) >= limits.PROBLEMS_MAX:
+            problems.append(Problem(number, match.start() + 1, "character", _hidden(match[0])))
+            if len(problems) >= limits.PROBLEMS_MAX or match[0] == "\0":
                 return problems
     return problems
+
+
+def _hidden(character: str) -> str:
+    """What it is, and what to write instead."""
+    code = ord(character)
+    if character in _HIDDEN_KNOWN:
+        return _HIDDEN_KNOWN[character]
+    escape = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return f"the invisible character U+{code:04X}: delete it, or write {escape} in a string"
 
 
 def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:

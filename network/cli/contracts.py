@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
@@ -19,6 +21,8 @@ from network.cli.outcomes import UNDECIDED_ADVICE, outcome_json, outcome_rows, s
 if TYPE_CHECKING:
     from contracts import Problem
     from network.client import Client, Outcome
+
+_FILE_BYTES_MAX: Final = 4 << 20  # read of a file; a contract has far fewer
 
 CHECK_EXAMPLES = examples("quorate check contracts/examples/token.py")
 DEPLOY_EXAMPLES = examples(
@@ -87,11 +91,28 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 def _read_text(file: Path) -> str | bytes:
     """The source with unix line ends, or its bytes where they are no text: the checker says what is wrong with them."""
-    data = file.read_bytes()
+    data = _read_bytes(file)
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         return data
+
+
+def _read_bytes(file: Path) -> bytes:
+    """The file, or as much of it as says that it is no source. A pipe is read while somebody writes to it."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe does not wait for a writer
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise UserError(f"{file} is a directory: give a file with a contract's source")
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            data = opened.read(_FILE_BYTES_MAX)
+    finally:
+        os.close(descriptor)
+    if stat.S_ISFIFO(mode) and not data:
+        raise UserError(f"{file} is a pipe that nobody writes to: give a file with a contract's source")
+    return data
 
 
 def _read_source(file: Path) -> str:

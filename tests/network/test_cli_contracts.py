@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -70,11 +72,21 @@ def test_every_problem_is_told_at_once_with_its_place(quorate: Typed, tmp_path: 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"\xff\xfe", "1:1: encoding: the source is not UTF-8"),
+        (b"\xff\xfe", "1:1: encoding: the source is not UTF-8, it looks like UTF-16; save the file as UTF-8"),
+        (b"# caf\xe9", "1:6: encoding: the source is not UTF-8: the byte e9; save the file as UTF-8"),
+        (
+            "x = 1".encode("utf-16-le"),
+            "1:2: character: the invisible character U+0000: this is no text, or text that is",
+        ),
+        (
+            b"\xef\xbb\xbfx = 1",
+            "1:1: character: the invisible character U+FEFF, a byte order mark: save the file as UTF-8",
+        ),
+        (b"x = 1\rx = 2", "1:6: character: the invisible character U+000D: lines end with a newline alone"),
         (b"x = 1\n\xff", "2:1: encoding: the source is not UTF-8"),
         (b"", "1:1: structure: there is no contract: class Name(Contract)"),
         (b"x = '\x00'", "1:6: character: the invisible character U+0000"),
-        ("x = '\u202e'".encode(), "1:6: character: the invisible character U+202E"),
+        ("x = '\u202e'".encode(), "1:6: character: the invisible character U+202E: delete it, or write \\u202e in a"),
         (b"[" * (1 << 20), "1:1: too_large: the source has 1048576 bytes or more, at most 65536 fit"),
         (b"class (", "1:7: lexical: a bracket '(' is missing at the end"),
         (b"def def", "1:5: syntax: this is not valid Python"),
@@ -94,6 +106,34 @@ def test_what_is_no_contract_at_all_is_refused_with_a_place(
 
 def test_a_file_that_is_not_there_is_a_mistake_of_one_line(quorate: Typed) -> None:
     assert quorate("check", "none.py") == (1, "", "quorate: none.py: No such file or directory\n")
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_what_is_no_file_is_a_mistake_of_one_line(quorate: Typed, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    told = {
+        "folder": "folder is a directory: give a file with a contract's source",
+        "pipe": "pipe is a pipe that nobody writes to: give a file with a contract's source",
+    }
+    for name, message in told.items():
+        assert quorate("check", name, *flags) == (1, "", f"quorate: {message}\n")
+
+
+def test_a_file_without_end_is_read_no_further_than_it_takes_to_refuse_it(quorate: Typed) -> None:
+    code, out, _ = quorate("check", "/dev/zero")
+    assert (code, out) == (1, f"/dev/zero:1:1: too_large: the source has {4 << 20} bytes or more, at most 65536 fit\n")
+
+
+def test_a_source_is_read_from_a_pipe(quorate: Typed, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    source = files("contracts.examples").joinpath("registry.py").read_bytes()
+    held = os.open(tmp_path / "pipe.py", os.O_RDWR)
+    os.write(held, source)
+    closing = threading.Timer(0.2, os.close, (held,))
+    closing.start()
+    assert quorate("check", "pipe.py") == (0, "pipe.py: accepted\n", "")
+    closing.join()
 
 
 def test_line_ends_of_windows_are_no_matter(quorate: Typed, tmp_path: Path) -> None:
