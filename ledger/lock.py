@@ -5,6 +5,7 @@ The file holds the process id of its holder, for the error message alone; nobody
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -38,8 +39,10 @@ class DirectoryLock:
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the directory back; a second call does nothing."""
+        """Give the directory back, and leave no process id to be taken for a running one; a second call does nothing."""
         if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -20,6 +20,13 @@ def test_a_released_directory_can_be_held_again(tmp_path):
     DirectoryLock(tmp_path).release()
 
 
+def test_a_released_directory_names_no_process_that_may_be_another_by_now(tmp_path):
+    """Operators type `kill $(cat LOCK)`."""
+    with DirectoryLock(tmp_path):
+        assert (tmp_path / "LOCK").read_text() == f"{os.getpid()}\n"
+    assert (tmp_path / "LOCK").read_text() == ""
+
+
 def test_the_death_of_the_holder_releases_the_directory(tmp_path):
     child = os.fork()
     if child == 0:
