@@ -39,7 +39,7 @@ class DirectoryLock:
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the directory back, and leave no process id to be taken for a running one; a second call does nothing."""
+        """Give the directory back, with no process id left in it; a second call does nothing."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
