@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -23,6 +24,7 @@ from ledger.genesis import load_genesis
 from ledger.keys import load_signing_key, read_private_file
 from ledger.lock import DirectoryLock
 from ledger.types import Genesis
+from network import last_words
 from network.api import NodeUnavailable
 from network.config import NodeConfig
 from network.ending import STATE_MISSING
@@ -57,6 +59,9 @@ def run(config: NodeConfig) -> int:
     set_up_logging("validator", config.node.log_level)
     try:
         with DirectoryLock(config.data_directory):
+            paths = NodePaths(config.data_directory)
+            last_words.answer(paths)
+            last_words.leave(paths)
             if finish_switch(config.data_directory):
                 log.warning("the parts of a snapshot that was ready were moved into their places")
             return run_loop(_run(config))
@@ -218,7 +223,8 @@ def _executor_spec(config: NodeConfig, paths: NodePaths) -> ChildSpec:
         *("--snapshot-every", str(config.snapshots.every)),
     ]
     environment = {name: os.environ[name] for name in _EXECUTOR_ENVIRONMENT if name in os.environ}
-    return ChildSpec("executor", "network.executor_process", arguments, environment)
+    ended = partial(last_words.answer_child, database=paths.state)
+    return ChildSpec("executor", "network.executor_process", arguments, environment, ended)
 
 
 def _gateway_spec(config: NodeConfig) -> ChildSpec:

@@ -53,6 +53,11 @@ class NodePaths:
         return self.root / "snapshots"
 
     @property
+    def last_words(self) -> Path:
+        """Empty, unless a signal ended the process before: then where it was."""
+        return self.root / "last-words"
+
+    @property
     def evidence(self) -> Path:
         """Conflicting messages that members signed, one file a finding."""
         return self.root / "evidence"

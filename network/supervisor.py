@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 log = logging.getLogger("quorate.supervisor")
@@ -26,12 +26,16 @@ EXIT_UNFIT = 3  # a child's word that starting it again cannot help (a port take
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """A process to keep alive: `module` is run with `python -m`, in exactly the environment given."""
+    """A process to keep alive: `module` is run with `python -m`, in exactly the environment given.
+
+    `ended(code)` is called in a thread before it is started again.
+    """
 
     name: str
     module: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    ended: Callable[[int], None] = lambda _: None
 
 
 class Child:
@@ -124,6 +128,7 @@ class Child:
             delay_s = min(delay_s * 2, RESTART_DELAY_MAX_S)
             self.restarts += 1
             try:
+                await asyncio.to_thread(self.spec.ended, code)
                 await self._spawn()
             except OSError as error:  # no memory, no file left: the old process has still ended, so it is tried again
                 log.error("the %s cannot be started now: %s", self.spec.name, error)

@@ -62,3 +62,17 @@ async def test_a_child_that_somebody_else_stops_is_started_again(monkeypatch, ca
         await asyncio.sleep(0.005)
     assert "the gateway was ended by somebody (code -15): starting it again" in caplog.text
     await child.stop()
+
+
+async def test_how_a_child_ended_is_looked_at_before_it_is_started_again(monkeypatch):
+    monkeypatch.setattr("network.supervisor.RESTART_DELAY_MIN_S", 0.01)
+    ends = ("-n", "1", "-r", "1", "import os, signal; os.kill(os.getpid(), signal.SIGBUS)")
+    codes = []
+    child = Child(ChildSpec("executor", "timeit", ends, ended=lambda code: codes.append((code, child.pid))))
+    await child.start()
+    deadline = asyncio.get_running_loop().time() + 20
+    while len(codes) < 2:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.005)
+    assert codes[:2] == [(-signal.SIGBUS, None)] * 2
+    await child.stop()
