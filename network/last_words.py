@@ -37,7 +37,7 @@ def answer(paths: NodePaths) -> None:
         return
     if not text:
         return
-    log.error("the process before this one was ended by the machine: %s (more in %s)", _first(text), paths.last_words)
+    log.error("the process before this one was ended by the machine: %s (more in %s)", _first(text), _before(paths))
     if _BUS_ERROR in _first(text):
         log.error("a bus error is a disk that did not give what was read: every table is read as a plain file first")
         _set_aside_if_unreadable(paths.blocks, "fetched from peers")
@@ -53,10 +53,14 @@ def answer_child(code: int, database: Path) -> None:
 def leave(paths: NodePaths) -> None:
     """From now on a signal that ends this process leaves a note. Raises OSError."""
     if paths.last_words.exists() and paths.last_words.stat().st_size:
-        paths.last_words.replace(paths.last_words.with_name(paths.last_words.name + ".1"))
+        paths.last_words.replace(_before(paths))
     note = paths.last_words.open("wb")
     faulthandler.enable(note)
     _notes[:] = [note]
+
+
+def _before(paths: NodePaths) -> Path:
+    return paths.last_words.with_name(paths.last_words.name + ".1")
 
 
 def _first(text: str) -> str:

@@ -20,6 +20,7 @@ from consensus.simulation.stubs import EPOCH_START_MS
 from ledger import files
 from ledger.errors import DataLost, StorageError
 from ledger.journal import Journal
+from ledger.marker import Mark, Marker
 from ledger.store import BlockStore, marker_path
 from ledger.types import BlockRecord
 from network.api import Admission, GetBlocks, Submit
@@ -205,6 +206,21 @@ def test_72_lost_tail_of_the_block_store_is_noticed_by_its_mark(memory_path, con
     for record in chain[store.height + 1 :]:
         store.put(record)
     assert [store.record(height) for height in range(7)] == chain
+    store.close()
+
+
+def test_72_lost_tail_with_an_older_block_in_its_place_is_noticed_by_the_hash_in_the_mark(memory_path, consortium):
+    """The store ends at the height that the mark names, and with another block: a write that never came back."""
+    path, chain = memory_path / "blocks", consortium.chain(6)
+    stored(path, chain)
+    marker = Marker(marker_path(path))
+    assert marker.mark == Mark(6, chain[6].block.header.hash, 6)
+    marker.write(Mark(6, bytes(32), 5))
+    marker.close()
+    store = BlockStore(path)
+    assert (store.height, store.lost_heights) == (5, range(6, 7))
+    store.put(chain[6])
+    assert store.record(6) == chain[6]
     store.close()
 
 
