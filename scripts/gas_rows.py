@@ -93,6 +93,7 @@ def _integers() -> Iterator[Row]:
     yield Row("int ** int, small", "x = a ** 2", "a = 1234")
     yield Row("3 ** 160", "x = a ** b", "a = 3\nb = 160")
     yield Row("(2**85 - 1) ** 3", "x = a ** 3", "a = 2**85 - 1")
+    yield Row("-1 ** int of 256 bits", "x = a ** b", "a = -1\nb = 2**255 + 1")
     yield Row("int << int", "x = a << b", "a = 12345\nb = 200")
     yield Row("int >> int", "x = a >> b", "a = 2**255 - 19\nb = 100")
     for symbol in ("-", "+", "~", "not "):
@@ -174,6 +175,12 @@ def _comparisons() -> Iterator[Row]:
         yield Row(f"dict == dict of {size}", "x = s == t", f"s = {entries}\nt = {entries}")
     yield Row("list of lists == the same", "x = s == t", "s = [[1]] * 300\nt = [[1]] * 300")
     yield Row("list of texts == the same", "x = s == t", "s = ['abc'] * 300\nt = ['ab' + 'c'] * 300")
+    nest = "[[[[[[[[[[[[1]]]]]]]]]]]]"
+    yield Row("lists twelve deep == the same", "x = s == t", f"s = {nest}\nt = {nest}")
+    yield Row("max of 300 lists twelve deep", "x = max(s)", f"s = [{nest}] * 300", copies=1)
+    yield Row(
+        "max of 300 rows of long texts", "x = max(s)", "s = [('a' * 1_000 + str(i),) for i in range(300)]", copies=1
+    )
     yield Row("a < b < c", "x = a < b < c", "a = 1\nb = 2\nc = 3")
     yield Row("is None", "x = a is None", "a = 5")
     yield Row("mixed types ==", "x = a == b", "a = 5\nb = 'x'")
@@ -220,6 +227,8 @@ def _subscripts() -> Iterator[Row]:
         yield Row(f"str[::-1] of {size}", "x = s[::-1]", f"s = 'a' * {size}")
         yield Row(f"bytes[1:] of {size}", "x = s[1:]", f"s = bytes({size})")
         yield Row(f"bytes[::2] of {size}", "x = s[::2]", f"s = bytes({size})")
+    yield Row("str[1:] narrow out of wide", "x = s[1:]", "s = chr(128512) + 'a' * 60_000")
+    yield Row("dict[int] anywhere in 10000", "x = d[turn % 10_000]", "d = {i: i for i in range(10_000)}")
     yield Row("str[1:] of 60000 wide", "x = s[1:]", "s = chr(233) * 60_000")
     yield Row("str[1:] of 60000 wider", "x = s[1:]", "s = chr(128512) * 60_000")
     yield Row("str[1:] of 260000 wider", "x = s[1:]", "s = chr(128512) * 260_000")
@@ -347,6 +356,8 @@ def _text_methods() -> Iterator[Row]:
         yield Row(f"replace of hard {length} in {size}", "x = s.replace(t, '')", setup, copies=1)
         yield Row(f"partition of hard {length} in {size}", "x = s.partition(t)", setup, copies=1)
         yield Row(f"rfind of hard {length} in {size}", "x = s.rfind(t)", mirrored, copies=1)
+    setup = "s = chr(20_000) * 29_000\nt = chr(20_000) * 88 + 'b' + chr(20_000)"
+    yield Row("split of hard 90 in 29000 wide", "x = s.split(t)", setup, copies=1)
     wide = "s = (chr(19_969) + chr(256)) * 30_000\nt = chr(20_225)"  # every other character has the byte looked for
     yield Row("find of one in wide", "x = s.find(t)", wide, copies=1)
     yield Row("rfind of one in wide", "x = s.rfind(t)", wide, copies=1)
