@@ -78,7 +78,7 @@ function trouble(problem) {
   const titles = { 0: "No answer", 404: "Not found", 503: "Not available right now" };
   const title = titles[problem.status] ?? "That did not work";
   return el("section.card", {}, el("div.empty", { role: "alert" }, el("b", {}, title), show.sentence(problem.message), problem.code ? el("div.code", {}, problem.code) : null,
-    el("div.actions", {}, el("a.button", { href: "/" }, "Home"), el("button.button", { type: "button", onclick: draw }, "Try again"))));
+    el("div.actions", {}, el("a.button", { href: "/" }, "Home"), problem.code === "unknown_contract" ? el("a.button", { href: "/contracts" }, "All contracts") : null, el("button.button", { type: "button", onclick: draw }, "Try again"))));
 }
 
 async function nothing(content) {

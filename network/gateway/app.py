@@ -41,7 +41,7 @@ class Gateway:
             settings,
             waiters,
             feed,
-            EventStreams(feed, settings),
+            EventStreams(feed, validator, settings),
             Room(settings.views_at_once_max, settings.views_waiting_max),
         )
         self._intake = Intake(validator, executor, settings)

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger import codec
-from ledger.types import HEIGHT_MAX, BlockRecord, Receipt
+from ledger.types import HEIGHT_MAX, BlockRecord, Receipt, ValidatorSet
 from network import present
-from network.api import NodeUnavailable
+from network.api import NodeUnavailable, ValidatorApi
 from network.gateway.feed import FETCH_BLOCKS, SealedFeed
 from network.gateway.problems import Problem
 from network.gateway.settings import GatewaySettings
@@ -76,9 +76,11 @@ def start_after(last_event_id: str, first: str, sealed_height: int) -> Position:
 class EventStreams:
     """All open streams: their number has a limit."""
 
-    def __init__(self, feed: SealedFeed, settings: GatewaySettings) -> None:
+    def __init__(self, feed: SealedFeed, validator: ValidatorApi, settings: GatewaySettings) -> None:
         self._feed = feed
+        self._validator = validator
         self._settings = settings
+        self._validators: ValidatorSet | None = None  # the set that sealed the latest block that was told
         self.open = 0
 
     def check_room(self) -> None:
@@ -99,7 +101,7 @@ class EventStreams:
                     continue
                 records = await self._records(height)
                 for record in records:
-                    text = render(record, wanted, after)
+                    text = render(record, wanted, after, await self._members(record))
                     if text:
                         yield text
                     height = record.height + 1
@@ -109,6 +111,16 @@ class EventStreams:
                     yield heartbeat(height, after)
         finally:
             self.open -= 1
+
+    async def _members(self, record: BlockRecord) -> ValidatorSet | None:
+        """Who could seal it, asked for once a set; None where the validator is away."""
+        name = record.block.header.validators_hash
+        if self._validators is None or self._validators.hash != name:
+            try:
+                self._validators = await self._validator.validator_set(name)
+            except NodeUnavailable:
+                return None
+        return self._validators
 
     async def _records(self, height: int) -> list[BlockRecord]:
         try:
@@ -124,14 +136,14 @@ def heartbeat(height: int, after: Position) -> bytes:
     return b": waiting\nid: %d\n\n" % (height - 1) if height else b": waiting\n\n"
 
 
-def render(record: BlockRecord, wanted: Filter, after: Position) -> bytes:
-    """One block's events as text, without those up to `after`."""
+def render(record: BlockRecord, wanted: Filter, after: Position, members: ValidatorSet | None = None) -> bytes:
+    """One block's events as text, without those up to `after`; `members` names its proposer."""
     parts: list[bytes] = []
     if CONTRACT in wanted.kinds:
         for receipt in record.receipts:
             parts.extend(_contract_events(receipt, wanted, after))
     if BLOCK in wanted.kinds:
-        parts.append(_message(BLOCK, str(record.height), present.block_summary(record, None)))
+        parts.append(_message(BLOCK, str(record.height), present.block_summary(record, members)))
     return b"".join(parts)
 
 

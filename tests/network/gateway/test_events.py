@@ -77,6 +77,7 @@ async def test_new_blocks_and_their_events_arrive_as_they_are_sealed(base, node)
         block = await stream.message()
         assert (block["event"], block["id"]) == ("block", "1")
         assert json.loads(block["data"])["transaction_count"] == 1
+        assert json.loads(block["data"])["proposer_name"] == "alpha"
 
 
 async def test_history_is_told_from_a_height_on(base, node):
