@@ -67,6 +67,7 @@ def _whole(description: str, low: int, high: int) -> Meta:
 
 _HOST_PORT = 'host:port, such as "127.0.0.1:9101"'
 _HOST = "a host name or address"
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - what a user may write, nothing is bound here
 _PATH = "a path"
 _NAME = "lower-case letters, digits, _ and -, starting with a letter"
 
@@ -286,6 +287,7 @@ def _check_tables(tables: dict[str, Any], lines: _Lines, problems: list[Problem]
     if "node" not in tables:
         problems.append(Problem(1, f"[node] is missing; it must hold name: {_NAME}"))
     _check_names(sections, lines, problems)
+    _check_ports(sections, lines, problems)
     return sections
 
 
@@ -345,6 +347,17 @@ def _check_names(sections: dict[str, Any], lines: _Lines, problems: list[Problem
                 Problem(lines.of(_REPEATED, "name", index), f"peers[{index}].name: {peer.name!r} is {whose}")
             )
         seen.add(peer.name)
+
+
+def _check_ports(sections: dict[str, Any], lines: _Lines, problems: list[Problem]) -> None:
+    """The gateway's port is not the peers'; on two addresses of one machine it may be."""
+    peer, gateway = sections.get("peer", PeerSection()), sections.get("gateway", GatewaySection())
+    if peer is None or gateway is None or not gateway.enabled:
+        return
+    host, port = split_address(peer.listen)
+    if port == gateway.port and (host == gateway.host.strip("[]") or _EVERY_HOST & {host, gateway.host.strip("[]")}):
+        text = f"gateway.port: found {port}, which is the port of peer.listen; give each its own"
+        problems.append(Problem(lines.of("gateway", "port"), text))
 
 
 def _unknown(label: str, key: str, allowed: list[str]) -> str:

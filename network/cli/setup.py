@@ -37,6 +37,7 @@ def init(
     """
     from network.config import (
         CONFIG_FILE,
+        ConfigError,
         GatewaySection,
         NodeConfig,
         NodeSection,
@@ -55,7 +56,10 @@ def init(
         gateway=GatewaySection(port=gateway_port),
         path=path,
     )
-    parse_config(render_config(config), path)  # the options are held to the rules of the file before it is written
+    try:  # the options are held to the rules of the file before it is written
+        parse_config(render_config(config), path)
+    except ConfigError as error:
+        raise UserError("; ".join(problem.text for problem in error.problems)) from None
     passphrase = ask_passphrase(config.validator_key_path, confirm=True) if encrypt else None
     entry = genesis_entry(make_member(config, passphrase=passphrase))
     if as_json:

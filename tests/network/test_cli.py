@@ -205,6 +205,10 @@ def test_start_refuses_wrong_settings_with_their_line(quorate: Callable[..., Res
         (("--name", ""), "such as 'acme'"),
         (("--name", "acme", "--listen", "9101"), "--listen '9101' is not host:port with a port from 1 to 65535"),
         (("--name", "acme", "--listen", "acme:99999"), "--listen 'acme:99999' is not host:port"),
+        (
+            ("--name", "acme", "--listen", "0.0.0.0:8101"),
+            "quorate: gateway.port: found 8101, which is the port of peer.listen; give each its own",
+        ),
     ],
 )
 def test_init_blames_the_option_and_not_a_file_that_was_never_made(

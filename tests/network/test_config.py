@@ -120,6 +120,27 @@ def test_a_name_stands_for_one_member(name: str, whose: str) -> None:
     assert problems_of(f'[node]\nname = "ann"\n{peers}') == [(7, f"peers[1].name: {whose}")]
 
 
+@pytest.mark.parametrize(
+    ("listen", "gateway", "same"),
+    [
+        ("127.0.0.1:8101", "", True),
+        ("0.0.0.0:8101", "", True),
+        ("10.0.0.1:8101", 'host = "::"\n', True),
+        ("[::1]:8101", 'host = "::1"\n', True),
+        ("10.0.0.1:8101", "", False),
+        ("127.0.0.1:8101", "enabled = false\n", False),
+        ("127.0.0.1:9101", "", False),
+    ],
+)
+def test_one_port_for_two_is_refused(listen: str, gateway: str, same: bool) -> None:
+    text = f'[node]\nname = "acme"\n[peer]\nlisten = "{listen}"\n[gateway]\n{gateway}'
+    if same:
+        said = "gateway.port: found 8101, which is the port of peer.listen; give each its own"
+        assert problems_of(text) == [(5, said)]
+    else:
+        assert parse_config(text, HERE).peer.listen == listen
+
+
 def test_dotted_and_quoted_keys_are_found_too() -> None:
     assert problems_of('node.name = "ann"\ngateway."port" = 0\n')[0][0] == 2
 
