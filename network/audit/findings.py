@@ -45,7 +45,7 @@ class Wrong(Exception):
     """Carries a finding to whoever reports it."""
 
     def __init__(self, finding: Finding) -> None:
-        super().__init__(str(finding))
+        super().__init__(finding)  # as it is: so it goes from one process to another
         self.finding = finding
 
 

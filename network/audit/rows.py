@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger import codec
+from ledger import codec, hashing
 from ledger.database import open_database, speaking_of
-from ledger.errors import StorageError
+from ledger.errors import LedgerError, StorageError
 from ledger.store import FORMAT_VERSION
 from ledger.types import Batch, Hash, Header, Struct
 
@@ -73,6 +73,16 @@ class BlockRows:
         """The rows of a height. Raises `DataLost`."""
         key = NUMBER.pack(height)
         return HeightRows(height, self.get(b"h" + key), self.get(b"b" + key), self.get(b"s" + key))
+
+    def header_at(self, height: int) -> Header | None:
+        """The header at a height, None where there is none that agrees with its own hash."""
+        try:
+            row = self.get(b"h" + NUMBER.pack(height)) if height >= 0 else None
+            if row is not None and hashing.header_hash(row[HASH_BYTES:]) == row[:HASH_BYTES]:
+                return read_header(row)
+        except LedgerError:
+            pass
+        return None
 
     def keys(self, kind: bytes) -> list[bytes]:
         """All keys of a kind, in order. Raises `DataLost`."""

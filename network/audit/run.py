@@ -1,6 +1,7 @@
 """One audit from beginning to end: the chain height by height, then whatever else lies in the directory.
 
-The quick checks run ahead in other processes; this one executes, in order, what they found whole. So the first height
+The quick checks and the vote journal's run ahead in other processes; this one executes, in order, what they found
+whole. So the first height
 that does not hold is the same however many processes there are, and everything below it was checked in full.
 """
 
@@ -13,20 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.engine import VERSIONS_KEPT
-from ledger import hashing
 from ledger.errors import DataLost, HeightNotKept, LedgerError, StorageError
 from ledger.state import State
 from ledger.store import marker_path, sender_of
 from ledger.types import Genesis, Header
 from network.audit import resume
+from network.audit.ahead import JournalVerdict, journal_ahead
 from network.audit.check import Checker
 from network.audit.evidence import check_evidence
 from network.audit.findings import Finding, Wrong
-from network.audit.journal import JournalAudit
 from network.audit.marker import check_marker, read_marker
 from network.audit.naming import check_genesis, compare, name_the_fault
 from network.audit.replay import Replay
-from network.audit.rows import HASH_BYTES, NUMBER, BlockRows, read_header, read_rest
+from network.audit.rows import NUMBER, BlockRows, read_header, read_rest
 from network.audit.shadow import Unfit, make_shadow, stopped
 from network.audit.state import check_state
 from network.audit.strays import check_tail, find_strays
@@ -111,9 +111,11 @@ class Audit:
         self._refuse_gap(rows)
         found = self._read_checkpoint()
         state = self._open_state(scratch)
+        ahead = journal_ahead(self._paths.journal, self._genesis, rows, self._paths.blocks, scratch, self._jobs)
         try:
-            self._check_chain(rows, scratch, state, found)
-            self._check_the_rest(rows, scratch, state)
+            with ahead as journal:
+                self._check_chain(rows, scratch, state, found)
+                self._check_the_rest(rows, scratch, state, journal)
         except Wrong as wrong:
             return wrong.finding
         except DataLost as error:
@@ -127,7 +129,7 @@ class Audit:
 
     def _refuse_other_chain(self, rows: BlockRows) -> None:
         """Another genesis than the directory's own is a mistake of the caller, not damage."""
-        header = _header_at(rows, 0)
+        header = rows.header_at(0)
         if header is not None and header.chain_id != self._genesis.chain_id:
             raise Unfit(
                 f"{self._directory} holds chain {header.chain_id.hex()}, the genesis file is that of "
@@ -211,7 +213,7 @@ class Audit:
         """Follow the chain of headers up again, to the one at `last`: quick, and it binds that one to genesis."""
         parent: Header | None = None
         for height in range(min(last, rows.height) + 1):
-            header = _header_at(rows, height)
+            header = rows.header_at(height)
             if header is None or (parent is not None and header.previous_hash != parent.hash):
                 replay = Replay(state, self._genesis)
                 raise Wrong(name_the_fault(rows, self._genesis, rows.sealed_height, replay, height, parent))
@@ -246,17 +248,16 @@ class Audit:
 
     # ── whatever else lies there ──────────────────────────────────────────────────────────────────
 
-    def _check_the_rest(self, rows: BlockRows, scratch: Path, state: State) -> None:
+    def _check_the_rest(self, rows: BlockRows, scratch: Path, state: State, journal: JournalVerdict) -> None:
         """What belongs to no height, once every height holds."""
         check_tail(rows, self._genesis.parameters.window)
         find_strays(rows, self._transactions, self._entries)
         marked = read_marker(marker_path(self._paths.blocks))
-        tip = None if marked is None else _header_at(rows, marked.stored_height)
+        tip = None if marked is None else rows.header_at(marked.stored_height)
         hashes = {} if tip is None else {tip.height: tip.hash}
         check_marker(marked, marker_path(self._paths.blocks).name, rows.height, hashes)
         check_state(self._paths.state, scratch / "copy", state, self._tip)
-        journal = JournalAudit(self._paths.journal, self._genesis, lambda height: _header_at(rows, height))
-        self._journal_records = journal.run()
+        self._journal_records = journal()
         self._evidence_files = check_evidence(self._paths.evidence, self._genesis)
 
     def _verdict(self, finding: Finding | None, sealed_height: int) -> Verdict:
@@ -269,14 +270,3 @@ class Audit:
             self._journal_records,
             self._evidence_files,
         )
-
-
-def _header_at(rows: BlockRows, height: int) -> Header | None:
-    """The header at a height, None where there is none that agrees with its own hash."""
-    try:
-        row = rows.get(b"h" + NUMBER.pack(height)) if height >= 0 else None
-        if row is not None and hashing.header_hash(row[HASH_BYTES:]) == row[:HASH_BYTES]:
-            return read_header(row)
-    except LedgerError:
-        pass
-    return None

@@ -6,18 +6,18 @@ With one job all is done in this process, and at the same moments.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Thread
 
 from ledger.types import Genesis
+from network.audit.ahead import end_with_parent
 from network.audit.check import Checked, Checker
 from network.audit.rows import BlockRows
 from network.audit.shadow import Unfit, make_shadow
@@ -69,18 +69,10 @@ def _begin(database: Path, scratch: Path, genesis: Genesis, sealed_height: int) 
     """A worker's first act. Interrupts are for the parent alone."""
     global _checker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, name="follow-parent", daemon=True).start()
+    Thread(target=end_with_parent, name="follow-parent", daemon=True).start()
     shadow = Path(mkdtemp(dir=scratch)) / "blocks"
     make_shadow(database, shadow)
     _checker = Checker(BlockRows(shadow), genesis, sealed_height)
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed ends no pool: its workers would wait for heights for ever."""
-    parent = parent_process()
-    assert parent is not None, "a worker has a parent"
-    parent.join()
-    os._exit(1)
 
 
 def _check(first: int, last: int) -> Checked:
