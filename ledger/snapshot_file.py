@@ -23,7 +23,7 @@ from typing import Self
 
 from ledger import codec
 from ledger.errors import CodecError, DataLost, DiskFull, OtherFormat, StorageError
-from ledger.files import NO_ROOM, create_new, open_regular, sync_directory
+from ledger.files import NO_ROOM, create_new, open_regular, sync_directory, write_all
 from ledger.snapshot import BLOCKS_CHUNK_BYTES_MAX, CHECK_BYTES, BlockChunk, Contents, Manifest, Piece
 from ledger.snapshot_tree import StateChunk, chunk_bytes_max
 from ledger.types import Header, Seal
@@ -53,7 +53,8 @@ class SnapshotWriter:
         self._pieces: list[Piece] = []
         self._offset = 0
         with self._speaking():
-            self._file = os.fdopen(self._create(), "wb")
+            # Without a buffer of its own: on a full disk that could not even be closed, and half a file would stay.
+            self._file = os.fdopen(self._create(), "wb", buffering=0)
             self._put(_HEAD.pack(_MAGIC, FORMAT_VERSION))
 
     def __enter__(self) -> Self:
@@ -89,7 +90,6 @@ class SnapshotWriter:
         with self._speaking():
             self._put(encoded)
             self._put(place + _end_check(_HEAD.pack(_MAGIC, FORMAT_VERSION), encoded, place) + _END_MAGIC)
-            self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
             self._expect_free()
@@ -117,7 +117,7 @@ class SnapshotWriter:
             self._put(data)
 
     def _put(self, data: bytes) -> None:
-        self._file.write(data)
+        write_all(self._file.fileno(), data)
         self._offset += len(data)
 
     @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """Dying while a snapshot is put in place: what lies there then is the old state or the new one, and never half."""
 
 import os
+import resource
 import shutil
 
 import pytest
 
 from ledger import snapshot_maker, snapshot_tree
+from ledger.errors import DiskFull
 from ledger.snapshot_file import SnapshotFile
 from ledger.snapshot_maker import make_snapshot
 from ledger.state import State
@@ -156,3 +158,22 @@ def test_60_crash_in_the_middle_of_installing_a_snapshot_leaves_the_old_state_or
     assert len(outcomes) > 30
     assert outcomes == sorted(outcomes)  # old up to one moment, new from there on
     assert set(outcomes) == {False, True}
+
+
+# ── 75 ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_75_full_disk_under_a_snapshot_leaves_nothing_half_made_and_says_so(source, memory_path):
+    """The file may have so many bytes and no more, wherever that ends it: in the spool, a chunk, or the manifest."""
+    top, whole = source.records[NEW], source.file.path.stat().st_size
+    path, before = memory_path / "made", resource.getrlimit(resource.RLIMIT_FSIZE)
+    for left in (100, whole // 3, whole // 2, whole - 10):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))
+        try:
+            with pytest.raises(DiskFull, match=r"cannot write .*made.*: (File too large|no room on the disk)"):
+                make_snapshot(path, source.genesis, top.block.header, top.seal, source.entries[NEW])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(memory_path.iterdir()) == []
+    make_snapshot(path, source.genesis, top.block.header, top.seal, source.entries[NEW])
+    assert path.read_bytes() == source.file.path.read_bytes()
