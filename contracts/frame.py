@@ -14,7 +14,7 @@ from contracts import codes, costs
 from contracts.catalogue import SYSTEM, Loaded
 from contracts.keys import BadKey, Key, scan_prefix, split_suffix, state_key
 from contracts.language.interface import Bounds, Context, Failure, Meter
-from contracts.receipts import encode_value
+from contracts.receipts import encode_result, encode_value
 from contracts.writes import Span, WriteSet, overlaid
 from ledger import codec
 from ledger.types import LogEntry
@@ -154,7 +154,7 @@ class Frame:
         self._meter.charge(len(data) // costs.CALL_BYTES_PER_UNIT)
         given = [*args] if _UNSHARED.issuperset(map(type, args)) else codec.decode_own(data)
         result = self._invocation.call_from(self, contract, method, given, read_only)
-        data = encode_value(result)
+        data = encode_result(result)
         self._meter.charge(len(data) // costs.CALL_BYTES_PER_UNIT)
         return result if type(result) in _UNSHARED else codec.decode_own(data)
 

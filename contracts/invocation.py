@@ -14,7 +14,7 @@ from contracts import codes, costs
 from contracts.catalogue import SYSTEM, Loaded, Read
 from contracts.frame import Frame
 from contracts.language.interface import Context, Failure, Meter
-from contracts.receipts import encode_value
+from contracts.receipts import encode_result
 from contracts.storage import Reader
 from contracts.writes import WriteSet
 from ledger.types import LogEntry
@@ -95,7 +95,7 @@ class Invocation:
         loaded = self._find(contract, self.read)
         viewing = self._require_method(contract, loaded, method, self._read_only)
         try:
-            result = encode_value(self._run(loaded, sender, contract, method, args, self._below, 1, viewing))
+            result = encode_result(self._run(loaded, sender, contract, method, args, self._below, 1, viewing))
         except Failure as failure:
             failure.contract = failure.contract or contract
             raise

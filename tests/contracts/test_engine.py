@@ -729,3 +729,23 @@ def test_a_state_key_costs_gas_for_each_byte_beyond_the_first_256(chain):
     assert again[1] - again[0] == sent + 480
     found = [chain.view("map", "scan", [], [key], 10).gas_used for key in (b"", short)]
     assert found[0] - found[1] >= costs.SCAN_ENTRY + size(short) - costs.KEY_BYTES_FREE
+
+
+# ── large results ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_result_has_as_many_bytes_as_a_receipt_keeps_and_no_more(chain):
+    chain.add_program(
+        "large", fits=lambda host, meter, size: "x" * size, many=lambda host, meter: ["x" * 200_000] * 60_000
+    )
+    chain.deploy("large")
+    chain.deploy("pair")
+    most = costs.RECEIPT_BYTES_MAX - 5  # what says that it is a text, and how long
+    for size, code in ((most, "ok"), (most + 1, "size_limit")):
+        assert chain.send("cleo", ("large", "fits", size)).code == code
+        assert chain.send("cleo", ("pair", "call", "large", "fits", [size])).code == code
+    root = chain.engine.root
+    for call in (("large", "many"), ("pair", "call", "large", "many", [])):
+        receipt = chain.send("cleo", call)
+        assert (receipt.code, receipt.message) == ("size_limit", "a result larger than 262144 bytes encoded")
+    assert chain.engine.root == root

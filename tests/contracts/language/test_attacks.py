@@ -1,4 +1,3 @@
-# ruff: noqa: E501 -- tables read better in rows
 """Attacks on the language that are a few lines each, grouped by where they aim: beside those of `test_cases`, which are
 files. What is refused is refused at its place, what fails fails with its code, what is fine gives its value."""
 
@@ -105,6 +104,11 @@ FAILS = [
     ("d = {}\ni = 0\nwhile True:\n    d[i] = d\n    i += 1", "size_limit"),
     ("s = 'aa'\nwhile True:\n    s = s.replace('a', 'aa')", "size_limit"),
     ("return len('1'.zfill(2**255))", "size_limit"),
+    # one text many times over: written out it would be twelve gigabytes, and no call of the host survives that
+    ("return ['x' * 200_000] * 60_000", "size_limit"),
+    ("return {'a': [[b'x' * 200_000] * 60_000]}", "size_limit"),
+    ("return {('k' * 200_000) + str(i): 0 for i in range(50)}", "size_limit"),
+    ("return [[i] * 60_000 for i in range(5)]", "size_limit"),
     ("a = ()\nb = ()\nfor i in range(9999):\n    a = (a,)\n    b = (b,)\nreturn a < b", "size_limit"),
     ("d = {}\nd['d'] = d\nreturn d == d", "size_limit"),
     ("n = 0\nwhile True:\n    for i in reversed(range(2**255)):\n        n = i", "out_of_gas"),
