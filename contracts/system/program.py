@@ -22,9 +22,9 @@ class SystemProgram:
     """Programs under one name and over one state, as a `Program`. No two have a method or a variable in common."""
 
     name: Final = "System"
+    doc: Final = "Who may send, who may deploy, and which code each contract has: accounts and their roles, parameters, code."
 
     def __init__(self, *parts: Program) -> None:
-        self.doc = "\n\n".join(part.doc for part in parts)
         self.code_hash = hashing.code_hash(b"".join(part.code_hash for part in parts))
         self.methods = tuple(method for part in parts for method in part.methods)
         self.state = tuple(variable for part in parts for variable in part.state)
