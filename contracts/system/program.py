@@ -22,7 +22,7 @@ class SystemProgram:
     """Programs under one name and over one state, as a `Program`. No two have a method or a variable in common."""
 
     name: Final = "System"
-    doc: Final = "Who may send, who may deploy, and which code each contract has: accounts and their roles, parameters, code."
+    doc: Final = "Who may send, who may deploy, and which code each contract has: accounts, roles, code."
 
     def __init__(self, *parts: Program) -> None:
         self.code_hash = hashing.code_hash(b"".join(part.code_hash for part in parts))
