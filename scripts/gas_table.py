@@ -11,6 +11,7 @@ every row and not just both ends.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import tempfile
 import textwrap
@@ -76,6 +77,7 @@ class Effort:
     turns: int
 
 
+SHORT_TIMES = 7
 CAREFUL, QUICK = Effort(0.02, 5), Effort(0.003, 3)
 
 
@@ -106,20 +108,23 @@ def slope(run: Timed, effort: Effort, turns_max: int, turns: int = 1) -> tuple[f
     enough = max(effort.seconds, 2 * run(0)[0])  # of which no turn is a small part
     while turns < turns_max and run(turns)[0] < enough:
         turns = min(2 * turns, turns_max)
-    none, some = [_paced(run, 0) for _ in range(effort.turns)], [_paced(run, turns) for _ in range(effort.turns)]
-    seconds = _middle(some) - _middle(none)
-    return max(seconds, 1e-12) / turns, (some[0][1] - none[0][1]) / turns
-
-
-def _middle(runs: list[tuple[float, int]]) -> float:
-    return sorted(runs)[len(runs) // 2][0]
+    # Where there cannot be so many turns, it is done oftener: what disturbs a short one is as long as itself.
+    times = effort.turns if run(turns)[0] >= effort.seconds else SHORT_TIMES * effort.turns
+    pairs = [(_paced(run, 0), _paced(run, turns)) for _ in range(times)]
+    seconds = sorted([some - none for (none, _), (some, _) in pairs])[times // 2]
+    (_, gas_of_none), (_, gas_of_some) = pairs[0]
+    return max(seconds, 1e-12) / turns, (gas_of_some - gas_of_none) / turns
 
 
 def _paced(run: Timed, turns: int) -> tuple[float, int]:
     """What `run` gives, in seconds of the machine at its fastest: a fixed piece of work is timed beside it."""
-    before = _reference()
-    seconds, gas = run(turns)
-    pace = min(before, _reference())
+    gc.disable()  # whatever is alive by now would be looked through in the midst of it
+    try:
+        before = _reference()
+        seconds, gas = run(turns)
+        pace = min(before, _reference())
+    finally:
+        gc.enable()
     return seconds * _fastest[0] / pace, gas
 
 
@@ -169,7 +174,7 @@ def host_figures(effort: Effort, only: str = "") -> list[Figure]:
 
 
 def _host_figure(name: str, run: Timed, turns: int, effort: Effort) -> Figure:
-    seconds, gas = slope(run, Effort(0, effort.turns), turns, turns)
+    seconds, gas = slope(run, effort, turns, turns)
     return Figure(name, seconds, gas)
 
 

@@ -62,10 +62,11 @@ ENTRY_MERGED: Final = 2  # besides, an entry that is put among another dict's
 ITEM_SCANNED: Final = 6  # an item looked at by `in`, `all`, `index` and their like
 ITEM_CHECKED: Final = 12  # an item whose type is looked at, as by `join` and `sum`, or a key given to a loop
 ITEM_COMPARED: Final = 60  # a pair of items compared
+LARGE_INTEGER_CODED: Final = 30  # besides, for an integer outside 64 bits among items that are encoded
 ITEM_CODED: Final = 40  # a value encoded, decoded or checked against a type, for each value in it
 OPTION_TRIED: Final = 120  # each option of a union that a value is held against
 CONTAINER_CODED: Final = 80  # besides, for each list or dict in it
-CONTAINER_CHECKED: Final = 80  # besides, for each list or dict in a value that is held against a type
+CONTAINER_CHECKED: Final = 120  # besides, for each list or dict in a value that is held against a type
 CONTAINERS_CHECKED_FREE: Final = 100  # of these, the first
 CHARACTERS_MADE_PER_UNIT: Final = 64  # characters or bytes made for one unit of gas; of text that is not ASCII, half
 CHARACTERS_SCANNED_PER_UNIT: Final = 64  # characters or bytes compared for one unit of gas; not ASCII, half
@@ -73,6 +74,7 @@ CHARACTERS_HASHED_PER_UNIT: Final = 8  # of a key of a dict, above 64 of them
 CHARACTERS_COUNTED_PER_UNIT: Final = 8  # by `count`, `replace`, `split`, besides the search
 CHARACTERS_CODED_PER_UNIT: Final = 4  # upper, lower, hex, fromhex, and UTF-8 that is not ASCII
 CHARACTERS_SEARCHED_PER_UNIT: Final = 8  # of text that is not ASCII, besides, looked through for one character
+SEARCHES_PER_WIDE: Final = 4  # units of a search for more than one character that cost one more in such text
 CHARACTERS_SEARCHED_FREE: Final = 1_000  # of these, the first
 CHARACTERS_ASKED_PER_UNIT: Final = 1  # isdigit and its like, strip
 ITEM_BYTES: Final = 8  # of memory, for the place of an item
@@ -125,10 +127,13 @@ _LONG_TEXT: Final = 2_500
 _LONG_PATTERN: Final = 100
 
 
-def false_hits(text: Any, pattern: Any) -> int:
-    """Gas besides of looking for one character in a long text that is not ASCII: the host looks for a byte of it."""
-    if len(pattern) > 1 or type(text) is bytes or text.isascii():
+def wide_search_cost(text: Any, pattern: Any) -> int:
+    """Gas besides of a search in a text that is not ASCII: characters take more bytes, and for one of them the host
+    looks for a byte of it, which others have too."""
+    if type(text) is bytes or text.isascii():
         return 0
+    if len(pattern) > 1:
+        return search_cost(len(text), len(pattern)) // SEARCHES_PER_WIDE
     return max(len(text) - CHARACTERS_SEARCHED_FREE, 0) // CHARACTERS_SEARCHED_PER_UNIT
 
 

@@ -81,7 +81,7 @@ def _remove_suffix(meter: Meter, text: Any, suffix: Any) -> Any:
 
 def _searched(meter: Meter, text: Any, pattern: Any) -> Any:
     want(type(text), pattern, "what is looked for")
-    meter.charge(gas.search_cost(len(text), len(pattern)) + gas.false_hits(text, pattern))
+    meter.charge(gas.search_cost(len(text), len(pattern)) + gas.wide_search_cost(text, pattern))
     return pattern
 
 
@@ -98,7 +98,7 @@ def _find(meter: Meter, text: Any, pattern: Any) -> int:
 
 def _rfind(meter: Meter, text: Any, pattern: Any) -> int:
     want(type(text), pattern, "what is looked for")
-    meter.charge(gas.reverse_search_cost(len(text), len(pattern)) + gas.false_hits(text, pattern))
+    meter.charge(gas.reverse_search_cost(len(text), len(pattern)) + gas.wide_search_cost(text, pattern))
     return int(text.rfind(pattern))
 
 

@@ -21,6 +21,8 @@ from ledger.errors import CodecError
 INTEGER_MAX = limits.INTEGER_MAX
 _ORDERED = (int, str, bytes, Decimal)
 _COUNT_MAX: Final = (1 << 63) - 1
+_SHORT_MIN: Final = -(1 << 63)  # of integers that have the codec's own short form
+_SHORT_MAX: Final = (1 << 64) - 1
 _SCALARS = (type(None), bool, int, str, bytes)
 _COMPARED = (*_SCALARS, Decimal)
 
@@ -411,7 +413,7 @@ def contains(meter: Meter, item: Any, container: Any) -> bool:
     if kind is list or kind is tuple:
         return position(meter, item, container) >= 0
     if kind is str and type(item) is str:
-        meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)) + gas.false_hits(container, item))
+        meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)) + gas.wide_search_cost(container, item))
         return item in container
     if kind is bytes and type(item) is bytes:
         meter.charge(gas.TEXT + gas.search_cost(len(container), len(item)))
@@ -643,6 +645,9 @@ def _measure(meter: Meter, value: Any, depth: int, room: list[int]) -> None:
                 fail(codes.BAD_TYPE, f"a dict that leaves the call has str keys, not {type_name(given(key))}")
             _measure(meter, key, depth, room)
             _measure(meter, item, depth, room)
+    elif kind is int:
+        if not _SHORT_MIN <= value <= _SHORT_MAX:
+            meter.charge(gas.LARGE_INTEGER_CODED)
     elif kind is Decimal:
         meter.charge(gas.DECIMAL_TEXT)
         _take(room, limits.DECIMAL_CHARACTERS_MAX)
