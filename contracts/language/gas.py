@@ -81,7 +81,7 @@ ITEM_BYTES: Final = 8  # of memory, for the place of an item
 VALUE_BYTES: Final = 64  # of memory, for an item that is made as well, and for each list or dict besides its items
 BYTES_BESIDES: Final = 16  # of memory, for each unit that an item costs besides its place
 ENTRY_BYTES: Final = 100  # of memory, for a dict entry
-BYTES_DECODED_PER_UNIT: Final = 16  # bytes decoded of what the state held, for one unit of gas
+BYTES_DECODED_PER_UNIT: Final = 32  # bytes decoded of what the state held, for one unit of gas
 SHA256_BYTES_PER_UNIT: Final = 2  # bytes hashed for one unit of gas
 
 

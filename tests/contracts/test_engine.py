@@ -725,8 +725,8 @@ def test_a_state_key_costs_gas_for_each_byte_beyond_the_first_256(chain):
     short, zeros = b"k" * 480, bytes(480)
     assert size(zeros) - size(short) == 480
     again = [used("set_at", [key], turn) and used("set_at", [key], turn) for turn, key in enumerate((short, zeros))]
-    sent = 4 * 480  # a first write costs four for each byte of the key besides, in a block of its own
-    assert again[1] - again[0] == sent + 480
+    written = costs.WRITE_BYTE * 480  # for each byte of the key besides, in a block of its own
+    assert again[1] - again[0] == written + 480
     found = [chain.view("map", "scan", [], [key], 10).gas_used for key in (b"", short)]
     assert found[0] - found[1] >= costs.SCAN_ENTRY + size(short) - costs.KEY_BYTES_FREE
 

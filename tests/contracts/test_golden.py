@@ -14,7 +14,7 @@ from ledger.state import State
 
 # SHA-256 of all of a kind, in order.
 ROOTS = "a591c3db794e59cd3e2f84ee59a1945b4e7d0f59fbb80c4bc18e03ff95de79b8"
-RECEIPTS = "1124af450eb7845417500dc489c3caaca965ed30fad79a66e544039a71cc5504"
+RECEIPTS = "dc29d16310cbbe0a94be5eaf4e63eda8fca53c64cd72b01445d909e658d84770"
 PROOFS = "ed0c4f365e37348da85cc771194d222e3943666877fe03a234cae0e02235caa2"
 
 

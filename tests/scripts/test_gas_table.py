@@ -68,8 +68,8 @@ def test_a_slope_is_what_one_turn_takes_besides_what_none_takes(monkeypatch):
     assert slope(lambda n: (5.0 + 2.0 * n, 100 + 30 * n), Effort(100.0, 2), 4) == (2.0, 30.0)
 
 
-def test_seconds_are_those_of_the_fastest_that_the_machine_was(monkeypatch):
-    monkeypatch.setattr(gas_table, "_fastest", [1.0])
+def test_seconds_are_those_of_the_machine_as_it_was_at_first(monkeypatch):
+    monkeypatch.setattr(gas_table, "_pace_at_first", lambda: 1.0)
     monkeypatch.setattr(gas_table, "_reference", lambda: 4.0)
     assert gas_table._paced(lambda n: (8.0 * n, n), 2) == (4.0, 2)
 
