@@ -18,6 +18,7 @@ import msgspec
 
 from network import frames
 from network.ipc.channel import ANSWER, ERROR, PUSH, REQUEST, Channel, ErrorBody, Limits, ProtocolBroken, RemoteError
+from network.ipc.complaints import Complaints
 from network.ipc.socket_file import bind_socket
 
 log = logging.getLogger("network.ipc")
@@ -102,8 +103,8 @@ class Connection(Channel):
             self._send_error(request_id, error.code, error.message)
         except frames.FrameTooLarge as error:
             self._send_error(request_id, "answer_too_large", str(error))
-        except Exception as error:
-            log.exception("a request on %s failed", self._server.path)
+        except Exception as error:  # noqa: BLE001 -- told to the log, and to who asked
+            self._server.complaints.tell(f"a request on {self._server.path}", error)
             self._send_error(request_id, "internal", f"{type(error).__name__}: {error}")
 
     def _send_error(self, request_id: int, code: str, message: str) -> None:
@@ -129,6 +130,7 @@ class Server:
         self.path = Path(path)
         self.handler = handler
         self.limits = limits or Limits()
+        self.complaints = Complaints(log)
         self._connections: set[Connection] = set()
         self._server: asyncio.AbstractServer | None = None
         self._socket: socket.socket | None = None
