@@ -2,14 +2,14 @@
 
 import pytest
 
-from contracts import Contract, Error, check, view
+from contracts import Contract, Error, check, compile_source, view
 from contracts.engine import Engine
 from contracts.memory import MemoryState
-from contracts.system import members
+from contracts.system import members, roles
 from contracts.system.program import MEMBERS_SOURCE
 from contracts.testing import LocalChain
 from contracts.tracing import CallStep, FailStep, LineStep, Tracer
-from ledger import codec
+from ledger import codec, genesis
 from ledger.types import Parameters
 
 ADA, BEN, EVE = "aa" * 32, "bb" * 32, "ee" * 32
@@ -88,6 +88,12 @@ def test_a_trace_shows_both_halves_and_changes_nothing():
     lines = [step.source for step in tracer.steps if isinstance(step, LineStep)]
     assert "self.registered[public_key] = Account(name=name, roles=ordered)" in lines
     assert not [step for step in tracer.steps if isinstance(step, FailStep)]
+
+
+def test_the_contract_and_the_runtime_mean_the_same_roles_and_the_same_places():
+    assert members.ROLES == roles.ROLES == genesis.ROLES
+    declared = {name for name, _ in compile_source(MEMBERS_SOURCE).state}
+    assert declared == {roles.REGISTERED, roles.ADMINS, roles.SETTINGS}
 
 
 def test_the_parameters_are_state_that_can_be_proven(make_chain):
